@@ -1,0 +1,133 @@
+package lsm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hostarmor/hostarmor/hostpolicy"
+)
+
+// ErrUnsupported is wrapped by Probe's error where this kernel cannot enforce
+// with this backend at all. Its text says which condition fails and what an
+// administrator does about it.
+var ErrUnsupported = errors.New("this kernel cannot enforce policies")
+
+// Mode is how far verdicts reach.
+type Mode uint8
+
+const (
+	Enforce   Mode = iota + 1
+	AuditOnly      // nothing is denied, everything that would be is logged
+)
+
+func (m Mode) String() string {
+	switch m {
+	case Enforce:
+		return "enforce"
+	case AuditOnly:
+		return "audit"
+	}
+	return fmt.Sprintf("Mode(%d)", uint8(m))
+}
+
+// Support is what a kernel can enforce with one backend.
+type Support struct {
+	Backend string // "bpf" or "apparmor"
+	Kernel  string // release, "6.1.0-56-cloud-amd64"
+	// Missing maps each Kind that cannot be enforced to the reason.
+	Missing map[Kind]string
+}
+
+// Status is what the kernel holds now.
+type Status struct {
+	// Generation counts the rulesets that this machine's kernel was given
+	// since boot; 0 means that nothing is enforced.
+	Generation uint64
+	// Digest is Ruleset.Digest of what is enforced.
+	Digest [32]byte
+	Mode   Mode
+	// Adopted is true where an earlier daemon left it in force.
+	Adopted bool
+	// Hits counts decisions by rule since the generation began; the index
+	// is the RuleID, a repeat that events fold counts each time.
+	Hits []uint64
+	// Lost is the number of events that found the buffer full, since boot.
+	Lost uint64
+	// Hooks are the LSM hooks that are attached, for status.
+	Hooks []string
+}
+
+// Mount is one line of a mount table.
+type Mount struct {
+	Device uint32 // the kernel's dev_t of the superblock: major<<20 | minor
+	Root   string // the directory of the file system that is mounted
+	Point  string // where, absolute
+}
+
+// Enforcer has a kernel enforce rulesets. Its methods are called from one
+// goroutine, but for Events.
+type Enforcer interface {
+	// Probe says what this kernel supports; its error wraps ErrUnsupported
+	// where that is nothing.
+	Probe() (Support, error)
+	// Status reads what the kernel holds, from the kernel.
+	Status() (Status, error)
+	// Adopt takes over what an earlier daemon left in force, if rs is what
+	// it enforces (same digest): no table is rebuilt. It reports whether
+	// that was so. In any case what was in force stays in force.
+	Adopt(rs *Ruleset) (bool, error)
+	// Prepare does all that can fail without touching what is in force.
+	Prepare(rs *Ruleset, mode Mode, mounts []Mount) (Txn, error)
+	// Bind renews the host's mount table under the ruleset in force,
+	// without a new generation.
+	Bind(mounts []Mount) error
+	// Events delivers denials until ctx ends. It may block; the kernel
+	// does not wait for it.
+	Events(ctx context.Context, deliver func(Denial)) error
+	// Release lifts enforcement and removes every trace from the kernel.
+	Release() error
+	// Close gives up the daemon's handles; enforcement stays.
+	Close() error
+}
+
+// Txn is a prepared change. Exactly one of its methods is called, once.
+type Txn interface {
+	// Commit switches to the new ruleset. On an error the old one is
+	// still in force, whole.
+	Commit() error
+	// Rollback frees what Prepare built.
+	Rollback()
+}
+
+// Denial is one decision as the kernel reported it: a block, an audit, or an
+// access that could not be judged.
+type Denial struct {
+	Time       time.Time
+	Generation uint64
+	Rule       RuleID // 0 for an unjudged access
+	Action     hostpolicy.Action
+	// Permitted is true for a Block that was let through: in AuditOnly
+	// mode, or because PID 1 and the daemon are exempt (Exempt).
+	Permitted bool
+	Exempt    bool
+	Unjudged  bool
+	Otherwise bool // an allow-list's `otherwise` decided
+	Kind      Kind
+	Operation string // the hook: file_open, path_unlink, ...
+	// Resource and the executables are named as the host's mount table
+	// does; a name cut at the kernel's limit ends in "...".
+	Resource  string
+	Resources []string // all names, where there are several
+	Exe       string
+	ParentExe string
+	Comm      string
+	PID       uint32 // in the initial pid namespace
+	PPID      uint32
+	UID       uint32 // in the initial user namespace
+	LoginUID  uint32
+	// Cgroup is the path below the cgroup root, "/system.slice/cron.service".
+	Cgroup   string
+	CgroupID uint64
+}

@@ -1,0 +1,186 @@
+// Package lsm is what a kernel backend and the daemon share: the compiled
+// ruleset, what a kernel supports, and the Enforcer contract.
+package lsm
+
+import "github.com/hostarmor/hostarmor/hostpolicy"
+
+type (
+	// State is a state of the path automaton: what the rules can still say
+	// about a directory or file and everything beneath it. 0 is dead.
+	State uint32
+	// Label is an interned set of rules (and subject patterns) that match a
+	// name. 0 is the empty set.
+	Label uint32
+	// RuleID numbers Ruleset.Rules from 1; 0 means that no rule decided.
+	RuleID uint32
+	// Role is a class of subjects to which the same rules apply.
+	Role uint32
+)
+
+// ByProgram marks a label whose verdict depends on the acting program, so
+// that (role, label) is looked up before (base role, label).
+const ByProgram Label = 1 << 31
+
+// Index is the label without its mark, dense from 0.
+func (l Label) Index() uint32 { return uint32(l &^ ByProgram) }
+
+// Kind is a column of a verdict row: one way to use a file.
+type Kind uint8
+
+const (
+	KindExec Kind = iota
+	KindRead
+	KindWrite
+	// KindMap is mapping a file executable: block and audit rules of class
+	// process only, because an allow-list would refuse every library.
+	KindMap
+	// KindMove is the move of a directory that changes the names beneath
+	// it. It is judged on StateRow.Below: whoever may not use a file in
+	// every way may not rename it by an ancestor either.
+	KindMove
+	Kinds = 8 // columns in the kernel's rows; the rest is room to grow
+)
+
+func (k Kind) String() string {
+	switch k {
+	case KindExec:
+		return "exec"
+	case KindRead:
+		return "read"
+	case KindWrite, KindMove:
+		return "write"
+	case KindMap:
+		return "exec"
+	}
+	return "unknown"
+}
+
+// Cell is a verdict for one kind of access. A zero Action means that nothing
+// decides: permitted, not logged.
+type Cell struct {
+	Action hostpolicy.Action
+	// Rule is the rule behind the verdict. For the `otherwise` of an
+	// allow-list it is the first allow rule that makes the list.
+	Rule RuleID
+	// Otherwise is true where no rule matched and an allow-list decided.
+	Otherwise bool
+	// Dangerous is true where PID 1 and the daemon are not exempt.
+	Dangerous bool
+}
+
+// Verdict is one row: a cell for each Kind.
+type Verdict [Kinds]Cell
+
+// Ruleset is the compiled form of a policy set: pure data, the same bytes for
+// the same input. It knows no mount and no workload; those are bound to it.
+//
+// An object's names are walked from Start, one component at a time:
+//
+//	Edges[{s, name}] if present, else, if States[s].Glob != 0, the byte
+//	automaton from that row over the name, else States[s].Default.
+//
+// The label of a name is States[s].Label at its end, that of a file the one of
+// all its names. The verdict is Verdicts[{role, label}] for a ByProgram label,
+// else or if absent Verdicts[{base, label}], else the role's Default.
+type Ruleset struct {
+	Rules    []hostpolicy.Rule
+	Start    State
+	States   []StateRow // index is State; [0] is dead
+	Edges    []Edge     // ordered by From, then Name
+	Globs    []GlobRow  // index is StateRow.Glob; [0] is unused
+	Labels   []LabelRow // index is Label.Index(); [0] is the empty label
+	Roles    []RoleRow  // ordered by key
+	Verdicts []VerdictRow
+	Digest   [32]byte // SHA-256 over everything above
+}
+
+// StateRow is one state of the path automaton.
+type StateRow struct {
+	Label   Label  // of a name that ends here
+	Below   Label  // of the rules that a move of this directory could shake off
+	Default State  // where a component without an edge leads, if Glob is 0
+	Glob    uint32 // first row of the byte automaton for such components, or 0
+}
+
+// Edge leads from a state over one literal path component. Edges already
+// include what the globs of From say about Name.
+type Edge struct {
+	From State
+	Name string // 1..255 bytes, no '/', no NUL
+	To   State
+}
+
+// GlobRow is a state of a byte automaton: where each byte leads (0 is never a
+// row: no pattern can match any more, and the component leads to the owning
+// state's Default), and the path state reached if the component ends here.
+type GlobRow struct {
+	Next [256]uint32
+	End  State
+}
+
+// LabelRow says what a label means for a subject whose executable carries it.
+type LabelRow struct {
+	// Program is the class of programs that `from` and `except_from`
+	// patterns tell apart; 0 is every program that none of them names.
+	Program uint32
+}
+
+// RoleKey is what decides a subject's role. Workload 0 is the host.
+type RoleKey struct {
+	Workload uint32
+	User     uint32 // 0 until rules can name users
+	Program  uint32
+}
+
+// RoleRow gives the role for a key. A program class without a row has the
+// role of program 0.
+type RoleRow struct {
+	Key     RoleKey
+	Role    Role
+	Base    Role    // the role of {Workload, User, 0}
+	Default Verdict // for a label without a row
+}
+
+// VerdictRow is the verdict for one role on one label.
+type VerdictRow struct {
+	Role    Role
+	Label   Label // with its mark
+	Verdict Verdict
+}
+
+// Kinds is the set of access kinds that some row decides; bit k stands for
+// Kind k. Hooks for other kinds need not be attached.
+func (r *Ruleset) Kinds() uint32 {
+	var set uint32
+	add := func(v *Verdict) {
+		for k := range v {
+			if v[k].Action.Valid() {
+				set |= 1 << k
+			}
+		}
+	}
+	for i := range r.Verdicts {
+		add(&r.Verdicts[i].Verdict)
+	}
+	for i := range r.Roles {
+		add(&r.Roles[i].Default)
+	}
+	return set
+}
+
+// Step is one component of a walk, as the kernel does it.
+func (r *Ruleset) Step(s State, name string) State {
+	if to, ok := r.edge(s, name); ok {
+		return to
+	}
+	row := r.States[s].Glob
+	if row == 0 {
+		return r.States[s].Default
+	}
+	for i := 0; i < len(name); i++ {
+		if row = r.Globs[row].Next[name[i]]; row == 0 {
+			return r.States[s].Default
+		}
+	}
+	return r.Globs[row].End
+}
