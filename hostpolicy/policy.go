@@ -45,9 +45,18 @@ type Rule struct {
 
 	Path       []Pattern // at least one for Process and File
 	Except     []Pattern
-	Access     Access    // File: never empty. Process: AccessExec
+	Access     Access    // File: never empty. Process: Exec
 	From       []Pattern // empty = every program
 	ExceptFrom []Pattern
+
+	// Places says where each pattern is written.
+	Places Places
+}
+
+// Places are the positions of a rule's patterns, each list as long as that of
+// the patterns or, for a rule that no file holds, empty.
+type Places struct {
+	Path, Except, From, ExceptFrom []Position
 }
 
 // ID is the rule's full name, "web-frontend/process.no-shells".

@@ -1,0 +1,160 @@
+# KERNELS chooses the kernels of the VM tests: make test-vm KERNELS="5.10 7.2", or KERNELS=all
+KERNELS ?= 6.1 6.12
+VERSION ?= $(or $(patsubst v%,%,$(shell git describe --tags --match 'v[0-9]*' 2>/dev/null)),0.1.0)
+FUZZTIME ?= 20s
+VM_TIMEOUT ?= 15m
+
+# Tests of a package inside the minimal guest, on every kernel (build tag "kernel"): name=package, one a line.
+KERNEL_TESTS := \
+	bpflsm=./lsm/bpflsm
+
+# Tests of the installed .deb inside the full guest, on every kernel (build tag "e2e"): name=package, one a line.
+E2E_TESTS := \
+	e2e=./test/e2e
+
+PROGRAMS := build/hostarmord build/hostarmor
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+override kernels := $(if $(filter all,$(KERNELS)),5.10 6.1 6.12 7.2,$(KERNELS))
+NFPM_VERSION ?= v2.45.2
+NFPM := go run github.com/goreleaser/nfpm/v2/cmd/nfpm@$(NFPM_VERSION)
+STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+LDFLAGS := -s -w -X github.com/hostarmor/hostarmor/daemon/version.release=$(VERSION)
+
+.PHONY: FORCE
+FORCE:
+
+.PHONY: help
+help: ## list the targets (this)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  KERNELS=\"$(KERNELS)\" (5.10 6.1 6.12 7.2, or all), VERSION=$(VERSION), FUZZTIME=$(FUZZTIME)"
+
+.PHONY: generate
+generate: deps-bpf ## regenerate the BPF objects and all other generated files
+	go generate ./...
+
+.PHONY: build
+build: $(PROGRAMS) ## static binaries into build/
+
+$(PROGRAMS): build/%: FORCE
+	CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)" -o $@ ./cmd/$*
+
+.PHONY: test
+test: deps check ## everything: vet, format, unit tests, race detector, lint, VM tests
+	go test ./...
+	go test -race ./...
+	$(MAKE) lint
+	$(MAKE) test-vm
+
+.PHONY: check
+check: ## gofmt and go vet
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted (run gofmt -w): $$unformatted" >&2; exit 1; fi
+	go vet ./...
+	go vet -tags kernel,e2e,vm ./...
+
+.PHONY: lint
+lint: check deps-bpf ## check, staticcheck, and are the generated files up to date
+	$(STATICCHECK) ./...
+	$(STATICCHECK) -tags kernel,e2e,vm ./...
+	test/vm/generated.sh
+
+.PHONY: test-vm
+test-vm: test-smoke test-kernel test-e2e ## tests on real kernels in QEMU: KERNELS="6.1 6.12"
+
+.PHONY: test-smoke
+test-smoke: vm
+	go test -count=1 -timeout 20m -tags vm ./test/vm/...
+
+.PHONY: test-kernel test-e2e
+test-kernel:
+test-e2e:
+
+# in-vm starts a test binary in a guest: $(call in-vm,kernel,flags,binary)
+in-vm = build/vm run --kernel $1 --timeout $(VM_TIMEOUT) $2 -- $3 -test.v -test.timeout 0
+
+define kernel-test
+build/$1.test: FORCE
+	CGO_ENABLED=0 go test -c -tags kernel -o $$@ $2
+$(foreach k,$(kernels),$(call kernel-test-on,$1,$k))
+endef
+define kernel-test-on
+
+.PHONY: test-kernel-$1-$2
+test-kernel-$1-$2: vm build/$1.test
+	$(call in-vm,$2,--guest minimal,build/$1.test)
+test-kernel: test-kernel-$1-$2
+
+endef
+$(foreach t,$(KERNEL_TESTS),$(eval $(call kernel-test,$(word 1,$(subst =, ,$t)),$(word 2,$(subst =, ,$t)))))
+
+define e2e-test
+build/$1.test: FORCE
+	CGO_ENABLED=0 go test -c -tags e2e -o $$@ $2
+$(foreach k,$(kernels),$(call e2e-test-on,$1,$k))
+endef
+define e2e-test-on
+
+.PHONY: test-e2e-$1-$2
+test-e2e-$1-$2: vm-full deb build/$1.test
+	$(call in-vm,$2,--guest full --file "$$$$(echo dist/hostarmor_*.deb)",build/$1.test)
+test-e2e: test-e2e-$1-$2
+
+endef
+$(foreach t,$(E2E_TESTS),$(eval $(call e2e-test,$(word 1,$(subst =, ,$t)),$(word 2,$(subst =, ,$t)))))
+
+# The harness itself, and its cache.
+.PHONY: vm vm-full
+vm: deps-vm build/vm
+	build/vm prepare --kernels "$(sort $(kernels) 6.1)"
+vm-full: vm
+	build/vm prepare --kernels "" --guest full
+
+build/vm: FORCE
+	CGO_ENABLED=0 go build -trimpath -o $@ ./test/vm/cmd/vm
+
+.PHONY: demo
+demo: vm-full deb ## a policy at work on a real machine, in about two minutes
+	test/vm/demo/demo.sh
+
+.PHONY: deb
+deb: build ## dist/hostarmor_VERSION_amd64.deb
+	mkdir -p dist
+	rm -f dist/hostarmor_*.deb
+	VERSION=$(VERSION) ARCH=amd64 $(NFPM) package --config packaging/nfpm.yaml --packager deb --target dist/
+
+.PHONY: rpm
+rpm: build ## dist/hostarmor-VERSION.x86_64.rpm
+	mkdir -p dist
+	rm -f dist/hostarmor-*.rpm
+	VERSION=$(VERSION) ARCH=amd64 $(NFPM) package --config packaging/nfpm.yaml --packager rpm --target dist/
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME
+	@for package in $$(go list ./...); do \
+		targets=$$(go test -list '^Fuzz' $$package | { grep '^Fuzz' || true; }); \
+		for target in $$targets; do \
+			echo "fuzz $$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+.PHONY: bench
+bench: ## benchmarks of the pure parts
+	go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: deps deps-vm deps-bpf
+deps:
+	test/vm/deps.sh all
+deps-vm:
+	test/vm/deps.sh vm
+deps-bpf:
+	test/vm/deps.sh bpf
+
+.PHONY: clean
+clean: ## remove build/ and dist/ (the VM cache stays)
+	rm -rf build dist
