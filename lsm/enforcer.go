@@ -74,10 +74,10 @@ type Enforcer interface {
 	Probe() (Support, error)
 	// Status reads what the kernel holds, from the kernel.
 	Status() (Status, error)
-	// Adopt takes over what an earlier daemon left in force, if rs is what
-	// it enforces (same digest): no table is rebuilt. It reports whether
+	// Adopt takes over what an earlier daemon left in force, if rs on these
+	// mounts is what it enforces: no table is rebuilt. It reports whether
 	// that was so. In any case what was in force stays in force.
-	Adopt(rs *Ruleset) (bool, error)
+	Adopt(rs *Ruleset, mounts []Mount) (bool, error)
 	// Prepare does all that can fail without touching what is in force.
 	Prepare(rs *Ruleset, mode Mode, mounts []Mount) (Txn, error)
 	// Bind renews the host's mount table under the ruleset in force,

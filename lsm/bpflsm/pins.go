@@ -1,0 +1,183 @@
+package bpflsm
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+)
+
+// Layout, below hostarmor/v<ABI>/:
+//
+//	maps/<name>           shared by all builds of this ABI
+//	<build>/programs/<name>
+//	<build>/links/<hook>
+//
+// Tracing links cannot change their program. An upgrade therefore attaches the
+// new build beside the old one, makes it the owner, and removes the old one.
+
+// each calls fn for every tagged field of a bpf2go struct.
+func each(objects any, fn func(name string, field reflect.Value) error) error {
+	v := reflect.ValueOf(objects).Elem()
+	for i := range v.NumField() {
+		if name := v.Type().Field(i).Tag.Get("ebpf"); name != "" {
+			if err := fn(name, v.Field(i)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// adoptPrograms opens this build's pinned programs and maps. The error wraps
+// fs.ErrNotExist where they are not all there.
+func (e *Engine) adoptPrograms(objects *engineObjects) (err error) {
+	defer func() {
+		if err != nil {
+			objects.Close()
+			*objects = engineObjects{}
+		}
+	}()
+	err = each(&objects.engineMaps, func(name string, field reflect.Value) error {
+		m, err := ebpf.LoadPinnedMap(filepath.Join(e.mapDir(), name), nil)
+		if err != nil {
+			return fmt.Errorf("adopt map %s: %w", name, err)
+		}
+		field.Set(reflect.ValueOf(m))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return each(&objects.enginePrograms, func(name string, field reflect.Value) error {
+		p, err := ebpf.LoadPinnedProgram(filepath.Join(e.buildDir(), "programs", name), nil)
+		if err != nil {
+			return fmt.Errorf("adopt program %s: %w", name, err)
+		}
+		field.Set(reflect.ValueOf(p))
+		return nil
+	})
+}
+
+// pinPrograms pins into a temporary directory and renames it, so that a crash
+// leaves all programs or none.
+func (e *Engine) pinPrograms() error {
+	dir := filepath.Join(e.buildDir(), "programs")
+	if err := os.MkdirAll(filepath.Join(e.buildDir(), "links"), 0o700); err != nil {
+		return fmt.Errorf("make the pin directory: %w", err)
+	}
+	temporary := dir + "-new" // BPF file systems refuse dots
+	for _, old := range []string{temporary, dir} {
+		if err := os.RemoveAll(old); err != nil {
+			return fmt.Errorf("remove old pins: %w", err)
+		}
+	}
+	if err := os.Mkdir(temporary, 0o700); err != nil {
+		return fmt.Errorf("make the pin directory: %w", err)
+	}
+	err := each(&e.objects.enginePrograms, func(name string, field reflect.Value) error {
+		if err := field.Interface().(*ebpf.Program).Pin(filepath.Join(temporary, name)); err != nil {
+			return fmt.Errorf("pin program %s: %w", name, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(temporary, dir); err != nil {
+		return fmt.Errorf("publish the pinned programs: %w", err)
+	}
+	return nil
+}
+
+// program finds a hook's program by its name in the object file.
+func (e *Engine) program(name string) *ebpf.Program {
+	var found *ebpf.Program
+	_ = each(&e.objects.enginePrograms, func(n string, field reflect.Value) error {
+		if n == name {
+			found = field.Interface().(*ebpf.Program)
+		}
+		return nil
+	})
+	return found
+}
+
+func (e *Engine) linkPin(h *hook) string { return filepath.Join(e.buildDir(), "links", h.name) }
+
+// attach attaches and pins those of the hooks that are not attached yet. It
+// returns the ones it added; on an error none of them stays.
+func (e *Engine) attach(list []int) (added []*hook, err error) {
+	defer func() {
+		if err != nil {
+			e.detach(added)
+			added = nil
+		}
+	}()
+	for _, i := range list {
+		h := &hooks[i]
+		if e.links[h.name] != nil {
+			continue
+		}
+		if l, err := link.LoadPinnedLink(e.linkPin(h), nil); err == nil {
+			e.links[h.name] = l
+			continue
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return added, fmt.Errorf("adopt hook %s: %w", h.name, err)
+		}
+		var l link.Link
+		if h.target == "" {
+			l, err = link.AttachLSM(link.LSMOptions{Program: e.program(h.name)})
+		} else {
+			l, err = link.AttachTracing(link.TracingOptions{Program: e.program(h.name)})
+		}
+		if err != nil {
+			return added, fmt.Errorf("attach %s: %w", h.name, err)
+		}
+		if err := l.Pin(e.linkPin(h)); err != nil {
+			l.Close()
+			return added, fmt.Errorf("pin hook %s: %w", h.name, err)
+		}
+		e.links[h.name] = l
+		added = append(added, h)
+	}
+	return added, nil
+}
+
+func (e *Engine) detach(list []*hook) {
+	for _, h := range list {
+		if l := e.links[h.name]; l != nil {
+			// The pin first: a handle without a pin dies with the daemon.
+			_ = os.Remove(e.linkPin(h))
+			l.Close()
+			delete(e.links, h.name)
+		}
+	}
+}
+
+// retire removes other builds of this ABI and pins of other ABIs. Called when
+// this build decides.
+func (e *Engine) retire() error {
+	for dir, keep := range map[string]map[string]bool{
+		e.root(): {filepath.Base(e.abi()): true},
+		e.abi():  {"maps": true, e.build: true},
+	} {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return fmt.Errorf("look for older pins: %w", err)
+		}
+		for _, entry := range entries {
+			if keep[entry.Name()] {
+				continue
+			}
+			if err := os.RemoveAll(filepath.Join(dir, entry.Name())); err != nil {
+				return fmt.Errorf("remove older pins: %w", err)
+			}
+		}
+	}
+	return nil
+}

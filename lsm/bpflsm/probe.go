@@ -1,0 +1,88 @@
+package bpflsm
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/cilium/ebpf/btf"
+	"golang.org/x/sys/unix"
+
+	"github.com/hostarmor/hostarmor/lsm"
+)
+
+// unsupported is an error that names the missing condition and the next step.
+func unsupported(condition, remedy string) error {
+	return fmt.Errorf("%w by BPF-LSM: %s; %s", lsm.ErrUnsupported, condition, remedy)
+}
+
+// Probe looks at the running kernel. It changes nothing.
+func (e *Engine) Probe() (lsm.Support, error) {
+	s := lsm.Support{Backend: "bpf", Kernel: release(), Missing: map[lsm.Kind]string{}}
+	list, err := os.ReadFile(e.config.LSMList)
+	if err != nil {
+		return s, unsupported(fmt.Sprintf("cannot read %s (%v)", e.config.LSMList, err),
+			"mount securityfs: mount -t securityfs securityfs /sys/kernel/security")
+	}
+	active := strings.Split(strings.TrimSpace(string(list)), ",")
+	if !slices.Contains(active, "bpf") {
+		return s, unsupported(fmt.Sprintf("bpf is not among the active security modules (%s)", strings.Join(active, ",")),
+			fmt.Sprintf("boot with lsm=%s,bpf on the kernel command line (GRUB_CMDLINE_LINUX in /etc/default/grub, then update-grub and reboot)",
+				strings.Join(active, ",")))
+	}
+	var fs unix.Statfs_t
+	if err := unix.Statfs(e.config.BPFFS, &fs); err != nil || fs.Type != unix.BPF_FS_MAGIC {
+		return s, unsupported(fmt.Sprintf("no BPF file system on %s", e.config.BPFFS),
+			"mount -t bpf bpf "+e.config.BPFFS)
+	}
+	kernel, err := btf.LoadKernelSpec()
+	if err != nil {
+		return s, unsupported(fmt.Sprintf("the kernel does not describe its types (%v)", err),
+			"use a kernel built with CONFIG_DEBUG_INFO_BTF, as Debian's are")
+	}
+	for helper, name := range map[string]string{
+		"bpf_inode_storage_get": "inode storage", "bpf_task_storage_get": "task storage", "bpf_loop": "bpf_loop",
+	} {
+		if err := hasFunc(kernel, helper); errors.Is(err, btf.ErrNotFound) {
+			return s, unsupported(fmt.Sprintf("kernel %s lacks %s", s.Kernel, name), "use Linux 6.1 or later")
+		} else if err != nil {
+			return s, err
+		}
+	}
+	for _, h := range hooks {
+		target := h.target
+		if target == "" {
+			target = "bpf_lsm_" + h.name
+		}
+		if err := hasFunc(kernel, target); err == nil {
+			continue
+		} else if !errors.Is(err, btf.ErrNotFound) {
+			return s, err
+		}
+		if len(h.kinds) == 0 {
+			return s, unsupported(fmt.Sprintf("kernel %s has no %s", s.Kernel, target), "use a distribution kernel, 6.1 or later")
+		}
+		for _, k := range h.kinds {
+			s.Missing[k] = fmt.Sprintf("kernel %s has no hook %s (%s)", s.Kernel, h.name, h.judges)
+		}
+	}
+	return s, nil
+}
+
+func hasFunc(kernel *btf.Spec, name string) error {
+	var fn *btf.Func
+	if err := kernel.TypeByName(name, &fn); err != nil {
+		return fmt.Errorf("look for %s in the kernel's types: %w", name, err)
+	}
+	return nil
+}
+
+func release() string {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return "unknown"
+	}
+	return unix.ByteSliceToString(u.Release[:])
+}

@@ -1,0 +1,189 @@
+package bpflsm
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/hostarmor/hostarmor/lsm"
+	"github.com/hostarmor/hostarmor/lsm/compile"
+)
+
+// change is a prepared generation: complete in its slot, and not yet read.
+type change struct {
+	e       *Engine
+	tables  *generationTables
+	ruleset *lsm.Ruleset
+	names   *names
+	mode    lsm.Mode
+	needed  []int
+	added   []*hook
+}
+
+// Prepare builds the tables of rs in a free slot and attaches the hooks that
+// it needs. An attached hook judges by the generation in force, which has no
+// rules of its kind, so nothing changes until Commit.
+func (e *Engine) Prepare(rs *lsm.Ruleset, mode lsm.Mode, mounts []lsm.Mount) (lsm.Txn, error) {
+	placement, err := compile.Place(rs, mounts)
+	if err != nil {
+		return nil, fmt.Errorf("bind the rules to the mount table: %w", err)
+	}
+	if err := e.open(); err != nil {
+		return nil, err
+	}
+	spec, err := loadEngine()
+	if err != nil {
+		return nil, fmt.Errorf("read the embedded programs: %w", err)
+	}
+	tables, err := build(spec, rs, &placement, mode)
+	if err != nil {
+		return nil, err
+	}
+	c := &change{e: e, tables: tables, ruleset: rs, names: newNames(mounts), mode: mode}
+	tables.header.Id = e.generation + 1
+	tables.header.Placement = placementHash(&placement)
+	if err := tables.publish(e.maps, c.slot()); err != nil {
+		c.Rollback()
+		return nil, err
+	}
+	c.needed = needed(tables.header.Kinds, tables.header.Flags&generationPrograms != 0)
+	if c.added, err = e.attach(c.needed); err != nil {
+		c.Rollback()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *change) slot() uint32 { return uint32(c.tables.header.Id % slots) }
+
+// Commit switches the generation by one atomic addition. What follows only
+// gives back what nobody reads any more.
+func (c *change) Commit() error {
+	e := c.e
+	if err := e.advance(1 << treeBits); err != nil {
+		return err
+	}
+	e.generation, e.ruleset, e.mode = c.tables.header.Id, c.ruleset, c.mode
+	e.adopted = false
+	e.names.Store(c.names)
+	c.tables.close()
+
+	if err := e.own(); err != nil {
+		return err
+	}
+	keep := map[string]bool{}
+	for _, i := range c.needed {
+		keep[hooks[i].name] = true
+	}
+	var idle []*hook
+	for i := range hooks {
+		if !keep[hooks[i].name] {
+			idle = append(idle, &hooks[i])
+		}
+	}
+	e.detach(idle)
+	return nil
+}
+
+// own makes this build the one that writes events, and removes older ones.
+func (e *Engine) own() error {
+	var d engineDaemon
+	if err := e.maps.Daemons.Lookup(uint32(0), &d); err != nil {
+		return fmt.Errorf("read the daemon's row: %w", err)
+	}
+	d.Owner = e.owner
+	if err := e.maps.Daemons.Put(uint32(0), &d); err != nil {
+		return fmt.Errorf("write the daemon's row: %w", err)
+	}
+	return e.retire()
+}
+
+func (c *change) Rollback() {
+	c.e.detach(c.added)
+	slot := c.slot()
+	for _, m := range c.e.outers() {
+		_ = m.Delete(slot)
+	}
+	c.tables.close()
+}
+
+// Adopt takes over what the kernel enforces if that is rs on these mounts.
+func (e *Engine) Adopt(rs *lsm.Ruleset, mounts []lsm.Mount) (bool, error) {
+	if _, err := os.Stat(e.mapDir()); err != nil {
+		return false, nil
+	}
+	p, err := compile.Place(rs, mounts)
+	if err != nil {
+		return false, fmt.Errorf("bind the rules to the mount table: %w", err)
+	}
+	if err := e.open(); err != nil {
+		return false, err
+	}
+	header, err := e.header()
+	if err != nil || header == nil || header.Digest != rs.Digest || header.Placement != placementHash(&p) {
+		return false, err
+	}
+	if _, err := e.attach(needed(header.Kinds, header.Flags&generationPrograms != 0)); err != nil {
+		return false, err
+	}
+	e.ruleset, e.mode, e.adopted = rs, modeOf(header), true
+	if err := e.bindRoots(&p, mounts); err != nil {
+		return false, err
+	}
+	return true, e.own()
+}
+
+// header reads the generation in force, nil if there is none.
+func (e *Engine) header() (*engineGeneration, error) {
+	if e.generation == 0 {
+		return nil, nil
+	}
+	var g engineGeneration
+	if err := e.maps.Generations.Lookup(uint32(e.generation%slots), &g); err != nil {
+		return nil, fmt.Errorf("read the generation: %w", err)
+	}
+	return &g, nil
+}
+
+func modeOf(g *engineGeneration) lsm.Mode {
+	if g.Flags&generationAudit != 0 {
+		return lsm.AuditOnly
+	}
+	return lsm.Enforce
+}
+
+// Status reads from the kernel what is in force.
+func (e *Engine) Status() (lsm.Status, error) {
+	var s lsm.Status
+	if e.objects == nil {
+		if _, err := os.Stat(e.mapDir()); err != nil {
+			return s, nil
+		}
+		if err := e.open(); err != nil {
+			return s, err
+		}
+	}
+	header, err := e.header()
+	if err != nil || header == nil {
+		return s, err
+	}
+	s.Generation, s.Digest, s.Mode, s.Adopted = header.Id, header.Digest, modeOf(header), e.adopted
+	s.Hooks = slices.Sorted(maps.Keys(e.links))
+	if s.Hits, err = e.hits(int(header.Rules)); err != nil {
+		return s, err
+	}
+	var perCPU []uint64
+	if err := e.maps.Losses.Lookup(uint32(0), &perCPU); err != nil {
+		return s, fmt.Errorf("read the count of lost events: %w", err)
+	}
+	for _, n := range perCPU {
+		s.Lost += n
+	}
+	return s, nil
+}
+
+func (e *Engine) String() string {
+	return strings.Join([]string{"bpf", e.build}, " ")
+}
