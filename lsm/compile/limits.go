@@ -1,0 +1,73 @@
+package compile
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// limits bound what a compilation may build, so that a hostile or unlucky set
+// of globs ends in a problem and not in an exhausted machine.
+type limits struct {
+	states   int // of the automaton, before it is minimised
+	members  int // nodes of all states together
+	edges    int
+	globRows int // a kilobyte each, in the kernel
+	verdicts int
+	unfolded int // edges that the names of one set of floating patterns may cost
+}
+
+var defaultLimits = limits{
+	states:   1 << 20,
+	members:  64 << 20,
+	edges:    4 << 20,
+	globRows: 64 << 10,
+	verdicts: 2 << 20,
+	unfolded: 4 << 10,
+}
+
+// tooLarge is a limit that was hit, and the rules that are most to blame.
+type tooLarge struct {
+	what  string
+	limit int
+	rules []uint32 // indexes, the worst first
+}
+
+func (e *tooLarge) Error() string { return fmt.Sprintf("needs more than %d %s", e.limit, e.what) }
+
+// blame counts, by rule, how often rules take part in what grew too large.
+type blame []int
+
+func (n *nfa) newBlame() blame { return make(blame, len(n.rules)) }
+
+// worst is the few rules that are counted most.
+func (b blame) worst() []uint32 {
+	const few = 3
+	var rules []uint32
+	for r, count := range b {
+		if count > 0 {
+			rules = append(rules, uint32(r))
+		}
+	}
+	slices.SortStableFunc(rules, func(x, y uint32) int { return b[y] - b[x] })
+	return rules[:min(few, len(rules))]
+}
+
+// rule is the rule that an owner belongs to; a list of programs belongs to
+// the first rule that names it.
+func (n *nfa) rule(ownerID uint32) uint32 {
+	o := n.owners[ownerID]
+	if o.kind == ownsProgram {
+		return n.programRules[o.index]
+	}
+	return o.index
+}
+
+// ruleList names rules for a message.
+func (n *nfa) ruleList(rules []uint32) string {
+	ids := make([]string, len(rules))
+	for i, r := range rules {
+		ids[i] = n.rules[r].ID()
+	}
+	return strings.Join(ids, ", ")
+}
