@@ -154,7 +154,8 @@ func doOne(op string, a []string) error {
 	case "exec": // exec a copy of this test that does nothing
 		os.Setenv(childVariable, "stat /")
 		return unix.Exec(a[0], a, os.Environ())
-	case "spawn": // a program that is no copy of this test
+	case "spawn": // a child that does nothing
+		os.Setenv(childVariable, "stat /")
 		err := exec.Command(a[0], a[1:]...).Run()
 		var status *exec.ExitError
 		if errors.As(err, &status) {

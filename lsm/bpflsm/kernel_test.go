@@ -132,6 +132,13 @@ func program(t testing.TB, path string) {
 // denials collects what is reported while do runs.
 func denials(t testing.TB, e *Engine, do func()) []lsm.Denial {
 	t.Helper()
+	reported(t, e, func() {}) // of what came before
+	return reported(t, e, do)
+}
+
+// reported collects what is in the ring and what comes while do runs.
+func reported(t testing.TB, e *Engine, do func()) []lsm.Denial {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	got := make(chan lsm.Denial, 1<<16)
 	done := make(chan error, 1)
@@ -204,25 +211,276 @@ func TestAccessKinds(t *testing.T) {
 			expect := map[string]syscall.Errno{"read rule": c.byRead, "write rule": c.byWrite}[phase.name]
 			t.Run(phase.name+"/"+c.name, func(t *testing.T) {
 				want(t, c.do, expect)
-				if expect == 0 && c.undo != "" {
-					want(t, c.undo, 0)
+				if expect == 0 {
+					undo(t, c.undo)
 				}
 				want(t, c.elsewhere, 0)
-				if c.undoElsewhere != "" {
-					want(t, c.undoElsewhere, 0)
-				}
+				undo(t, c.undoElsewhere)
 			})
 		}
 	}
 }
 
-func TestDebug(t *testing.T) {
-	dir := tree(t, "in/file", "out/file")
-	e := enforce(t, fmt.Sprintf("[file.r]\npath = %q\n", dir+"/in/"))
-	t.Log(compile.Dump(e.ruleset))
-	for _, d := range denials(t, e, func() { want(t, "read "+dir+"/in/file", syscall.EACCES) }) {
-		t.Logf("%+v", d)
+// undo runs in this process, which is exempt.
+func undo(t *testing.T, script string) {
+	t.Helper()
+	if script == "" {
+		return
 	}
-	s, err := e.Status()
-	t.Logf("%+v %v", s, err)
+	if err := doAll(script); err != nil {
+		t.Fatalf("%s: %v", script, err)
+	}
+}
+
+func TestExec(t *testing.T) {
+	dir := tree(t, "x")
+	for _, p := range []string{"/bin/blocked", "/bin/audited", "/bin/free", "/sub/one", "/sub/two"} {
+		program(t, dir+p)
+	}
+	script := dir + "/bin/script"
+	if err := os.WriteFile(script, []byte("#!"+dir+"/bin/free\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	viaBlocked := dir + "/bin/via"
+	if err := os.WriteFile(viaBlocked, []byte("#!"+dir+"/bin/blocked\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	policy := fmt.Sprintf(`
+[process.no]
+path = [%q, %q, %q]
+except = %q
+[process.seen]
+path = %q
+action = "audit"
+`, dir+"/bin/blocked", dir+"/bin/script", dir+"/sub/", dir+"/sub/two", dir+"/bin/audited")
+	cases := []struct {
+		do     string
+		expect syscall.Errno
+	}{
+		{"exec " + dir + "/bin/blocked", syscall.EACCES},
+		{"-setuid 1000;exec " + dir + "/bin/blocked", syscall.EACCES},
+		{"exec " + script, syscall.EACCES},
+		{"exec " + viaBlocked, syscall.EACCES},
+		{"exec " + dir + "/sub/one", syscall.EACCES},
+		{"exec " + dir + "/sub/two", 0},
+		{"exec " + dir + "/bin/audited", 0},
+		{"exec " + dir + "/bin/free", 0},
+		{"map " + dir + "/bin/blocked", syscall.EACCES},
+		{"map " + dir + "/bin/free", 0},
+		{"read " + dir + "/bin/blocked", 0}, // another class
+		{"link " + dir + "/bin/blocked " + dir + "/bin/copy", syscall.EACCES},
+		{"rename " + dir + "/bin/blocked " + dir + "/bin/copy", syscall.EACCES},
+	}
+	lift(t)
+	for _, c := range cases {
+		if strings.HasPrefix(c.do, "link") || strings.HasPrefix(c.do, "rename") {
+			continue // would change the tree
+		}
+		want(t, c.do, 0)
+	}
+	e := enforce(t, policy)
+	for _, c := range cases {
+		want(t, c.do, c.expect)
+	}
+	seen := denials(t, e, func() {
+		want(t, "exec "+dir+"/bin/audited", 0)
+		want(t, "-setuid 1000;exec "+dir+"/bin/blocked", syscall.EACCES)
+	})
+	if len(seen) < 2 {
+		t.Fatalf("events: %+v", seen)
+	}
+	first, last := seen[0], seen[len(seen)-1]
+	if first.Action != hostpolicy.Audit || first.Resource != dir+"/bin/audited" || first.Operation != "bprm_check_security" {
+		t.Errorf("audit event: %+v", first)
+	}
+	if last.Action != hostpolicy.Block || last.Permitted || last.Resource != dir+"/bin/blocked" || last.UID != 1000 ||
+		last.PPID != uint32(os.Getpid()) || last.Cgroup != "/" || e.ruleset.Rules[last.Rule-1].Name != "no" {
+		t.Errorf("block event: %+v", last)
+	}
+}
+
+func TestFrom(t *testing.T) {
+	dir := tree(t, "data/key", "data/host", "data/free")
+	a, b := dir+"/bin/a", dir+"/bin/b"
+	program(t, a)
+	program(t, b)
+	policy := fmt.Sprintf(`
+[file.key]
+path = %q
+from = %q
+[file.host]
+path = %q
+except_from = %q
+`, dir+"/data/key", dir+"/bin/a*", dir+"/data/host", b)
+	lift(t)
+	for _, p := range []string{a, b} {
+		for _, f := range []string{"key", "host", "free"} {
+			want(t, "read "+dir+"/data/"+f, 0, p)
+		}
+	}
+	enforce(t, policy)
+	check := func(stage string) {
+		t.Helper()
+		for _, c := range []struct {
+			program, file string
+			expect        syscall.Errno
+		}{
+			{a, "key", syscall.EACCES}, {a, "host", syscall.EACCES}, {a, "free", 0},
+			{b, "key", 0}, {b, "host", 0}, {b, "free", 0},
+		} {
+			if got := attempt(t, "read "+dir+"/data/"+c.file, c.program); got != c.expect {
+				t.Errorf("%s: %s reads %s: %v, want %v", stage, c.program, c.file, got, c.expect)
+			}
+		}
+	}
+	check("first")
+	enforce(t, policy+"\n[file.more]\npath = \"/nonexistent/x\"\n")
+	check("after a reload")
+	// What a child does before it executes anything, and after.
+	want(t, "spawn "+b, 0, a)
+	want(t, "exec "+b, 0, a)
+}
+
+func TestAllowList(t *testing.T) {
+	dir := tree(t, "app/data", "app/secret")
+	program(t, dir+"/bin/app")
+	policy := fmt.Sprintf(`
+dangerous = true
+otherwise = "block"
+[file.only]
+action = "allow"
+path = [%q, "/proc/", "/sys/", "/dev/", "/job/"]
+from = %q
+`, dir+"/app/data", dir+"/bin/app")
+	lift(t)
+	want(t, "read "+dir+"/app/secret", 0, dir+"/bin/app")
+	e := enforce(t, policy)
+	want(t, "read "+dir+"/app/data", 0, dir+"/bin/app")
+	want(t, "read "+dir+"/app/secret", syscall.EACCES, dir+"/bin/app")
+	want(t, "create "+dir+"/app/new", syscall.EACCES, dir+"/bin/app")
+	want(t, "read "+dir+"/app/secret", 0)
+	seen := denials(t, e, func() { want(t, "read "+dir+"/app/secret", syscall.EACCES, dir+"/bin/app") })
+	if len(seen) == 0 || !seen[len(seen)-1].Otherwise {
+		t.Errorf("events: %+v", seen)
+	}
+}
+
+func TestNamesByWhichAFileIsReached(t *testing.T) {
+	deep := "deep" + strings.Repeat("/directory", 60)
+	long := strings.Repeat("n", 255)
+	long2 := strings.Repeat("n", 254) + "m"
+	dir := tree(t, "in/key", "in/sub/key", "out/free", "point/", "root/", "glob/a.key", "glob/a.txt", "glob/x/b.key",
+		deep+"/key", deep+"/free", long+"/key", long2+"/key", "bytes/a\xffb", "watched/point/")
+	if err := os.Symlink(dir+"/in/key", dir+"/out/sym"); err != nil {
+		t.Fatal(err)
+	}
+	policy := fmt.Sprintf(`
+[file.key]
+path = [%q, %q, %q, %q, %q, %q]
+`, dir+"/in/", dir+"/glob/**.key", dir+"/"+deep+"/key", dir+"/"+long+"/", dir+"/bytes/*", dir+"/watched/")
+	cases := []struct {
+		do     string
+		expect syscall.Errno
+	}{
+		{"read out/sym", syscall.EACCES},
+		{"read in/../in/./key", syscall.EACCES},
+		{"read /proc/self/root" + dir + "/in/key", syscall.EACCES},
+		{"read /proc/self/cwd/in/sub/key", syscall.EACCES},
+		{"opath in/key", syscall.EACCES},
+		{"-chroot in;read /key", syscall.EACCES},
+		{"-unshare;-bind in point;read point/key", syscall.EACCES},
+		{"-unshare;-bind in/key out/free;read out/free", syscall.EACCES},
+		{"-unshare;clonetree in key", syscall.EACCES},
+		{"-unshare;-chdir in;-tmpfs " + dir + "/in;read key", syscall.EACCES},
+		{"handle in/key out", syscall.EACCES},
+		{"read glob/a.key", syscall.EACCES},
+		{"read glob/x/b.key", syscall.EACCES},
+		{"read glob/a.txt", 0},
+		{"read " + deep + "/key", syscall.EACCES},
+		{"read " + deep + "/free", 0},
+		{"read " + long + "/key", syscall.EACCES},
+		{"read " + long2 + "/key", 0},
+		{"read bytes/a\xffb", syscall.EACCES},
+		{"read out/free", 0},
+	}
+	if err := os.Chdir(dir); err != nil {
+		t.Fatal(err)
+	}
+	lift(t)
+	for _, c := range cases {
+		want(t, c.do, 0)
+	}
+	e := enforce(t, policy)
+	for range 2 { // walked, then cached
+		for _, c := range cases {
+			want(t, c.do, c.expect)
+		}
+	}
+	t.Run("a file system mounted where a rule looks, before anybody binds it", func(t *testing.T) {
+		undo(t, "tmpfs watched/point")
+		defer undo(t, "umount watched/point")
+		want(t, "create watched/point/new", syscall.EACCES)
+		if err := e.Bind(hostMounts(t)); err != nil {
+			t.Fatal(err)
+		}
+		want(t, "create watched/point/new", syscall.EACCES)
+	})
+	if err := e.Bind(hostMounts(t)); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("a bind mount gives a second name", func(t *testing.T) {
+		undo(t, "bind out watched/point")
+		defer undo(t, "umount watched/point")
+		if err := e.Bind(hostMounts(t)); err != nil {
+			t.Fatal(err)
+		}
+		want(t, "read out/free", syscall.EACCES)
+		want(t, "read watched/point/free", syscall.EACCES)
+	})
+	if err := e.Bind(hostMounts(t)); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "read out/free", 0)
+}
+
+func TestRenamesAreFollowed(t *testing.T) {
+	dir := tree(t, "in/", "out/file", "out/dir/file", "out/a/b/c/file", "cold/x/file")
+	policy := fmt.Sprintf("[file.in]\npath = %q\n[file.deep]\npath = %q\n", dir+"/in/", dir+"/moved/b/c/file")
+	if err := os.Chdir(dir); err != nil {
+		t.Fatal(err)
+	}
+	enforce(t, policy)
+	for _, f := range []string{"out/file", "out/dir/file", "out/a/b/c/file"} {
+		want(t, "read "+f, 0) // cached by its old name
+	}
+	undo(t, "rename out/file in/file")
+	want(t, "read in/file", syscall.EACCES)
+	undo(t, "rename in/file out/file")
+	want(t, "read out/file", 0)
+	undo(t, "rename out/dir in/dir")
+	want(t, "read in/dir/file", syscall.EACCES)
+	undo(t, "rename in/dir out/dir")
+	want(t, "read out/dir/file", 0)
+	undo(t, "rename out/a moved")
+	want(t, "read moved/b/c/file", syscall.EACCES)
+	want(t, "rename moved elsewhere", syscall.EACCES) // an ancestor
+	want(t, "rename cold cold2", 0)
+	undo(t, "exchange out in")
+	want(t, "read in/file", syscall.EACCES)
+	undo(t, "exchange out in")
+	want(t, "read out/file", 0)
+	if moving := movingNow(t); moving != 0 {
+		t.Errorf("%d renames never ended", moving)
+	}
+}
+
+func TestAuditOnly(t *testing.T) {
+	dir := tree(t, "key")
+	e := shared()
+	commit(t, e, ruleset(t, fmt.Sprintf("[file.key]\npath = %q\n", dir+"/key")), lsm.AuditOnly)
+	defer lift(t)
+	seen := denials(t, e, func() { want(t, "read "+dir+"/key", 0) })
+	if len(seen) != 1 || !seen[0].Permitted || seen[0].Action != hostpolicy.Block {
+		t.Errorf("events: %+v", seen)
+	}
 }
