@@ -3,12 +3,15 @@
 package bpflsm
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -20,7 +23,12 @@ import (
 const childVariable = "BPFLSM_TEST_DO"
 
 func TestMain(m *testing.M) {
-	if do := os.Getenv(childVariable); do != "" {
+	if do := os.Getenv(childVariable); do == "serve" {
+		for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+			fmt.Println(int(errno(doAll(lines.Text()))))
+		}
+		os.Exit(0)
+	} else if do != "" {
 		os.Exit(int(errno(doAll(do))))
 	}
 	os.Exit(m.Run())
@@ -173,10 +181,54 @@ func doOne(op string, a []string) error {
 	return fmt.Errorf("no access %q", op)
 }
 
+// server is a child that makes accesses one after another, because to start a
+// child takes longer than the access.
+var server = sync.OnceValue(func() func(string) (syscall.Errno, error) {
+	c := exec.Command("/proc/self/exe")
+	c.Env = append(os.Environ(), childVariable+"=serve")
+	c.Stderr = os.Stderr
+	in, err := c.StdinPipe()
+	if err != nil {
+		panic(err)
+	}
+	out, err := c.StdoutPipe()
+	if err != nil {
+		panic(err)
+	}
+	if err := c.Start(); err != nil {
+		panic(err)
+	}
+	answers := bufio.NewScanner(out)
+	return func(script string) (syscall.Errno, error) {
+		if _, err := fmt.Fprintln(in, script); err != nil {
+			return 0, err
+		}
+		if !answers.Scan() {
+			return 0, fmt.Errorf("the child ended: %v", answers.Err())
+		}
+		n, err := strconv.Atoi(answers.Text())
+		return syscall.Errno(n), err
+	}
+})
+
+// ofItsOwn are the accesses that change the process that makes them.
+var ofItsOwn = regexp.MustCompile(`(^|[;-])(chroot|unshare|setuid|exec|spawn|map|opath)\b`)
+
 // attempt runs the script in a fresh child, `program` instead of this binary
 // where it is given, and returns the last access's errno.
 func attempt(t testing.TB, script string, program ...string) syscall.Errno {
 	t.Helper()
+	if len(program) == 0 && !ofItsOwn.MatchString(script) {
+		here, err := os.Getwd()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := server()("-chdir " + here + ";" + script)
+		if err != nil || got == 255 {
+			t.Fatalf("%s: %v", script, err)
+		}
+		return got
+	}
 	path := "/proc/self/exe"
 	if len(program) > 0 {
 		path = program[0]

@@ -136,25 +136,34 @@ func denials(t testing.TB, e *Engine, do func()) []lsm.Denial {
 	return reported(t, e, do)
 }
 
-// reported collects what is in the ring and what comes while do runs.
+// reported collects what is in the ring and what comes while do runs, until
+// nothing comes any more.
 func reported(t testing.TB, e *Engine, do func()) []lsm.Denial {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	got := make(chan lsm.Denial, 1<<16)
+	got := make(chan lsm.Denial)
 	done := make(chan error, 1)
 	go func() { done <- e.Events(ctx, func(d lsm.Denial) { got <- d }) }()
-	do()
-	time.Sleep(300 * time.Millisecond)
-	cancel()
-	if err := <-done; !errors.Is(err, context.Canceled) {
-		t.Fatal(err)
-	}
-	close(got)
+	finished := make(chan struct{})
+	go func() { defer close(finished); do() }()
 	var list []lsm.Denial
-	for d := range got {
-		list = append(list, d)
+	for quiet := (<-chan time.Time)(nil); ; {
+		select {
+		case d := <-got:
+			list = append(list, d)
+			if quiet != nil {
+				quiet = time.After(time.Second)
+			}
+		case <-finished:
+			finished, quiet = nil, time.After(time.Second)
+		case <-quiet:
+			cancel()
+			if err := <-done; !errors.Is(err, context.Canceled) {
+				t.Fatal(err)
+			}
+			return list
+		}
 	}
-	return list
 }
 
 func TestAccessKinds(t *testing.T) {
@@ -198,9 +207,7 @@ func TestAccessKinds(t *testing.T) {
 		{name: "removexattr", do: "-setxattr out/file;removexattr out/file", elsewhere: "stat out/file"},
 		{name: "rename directory", do: "rename in moved", byRead: syscall.EACCES, byWrite: syscall.EACCES, undo: "rename moved in", elsewhere: "rename out moved", undoElsewhere: "rename moved out"},
 	}
-	if err := os.Chdir(dir); err != nil {
-		t.Fatal(err)
-	}
+	t.Chdir(dir)
 	for _, phase := range []struct{ name, policy string }{{"control", ""}, {"read rule", read}, {"write rule", write}} {
 		if phase.policy == "" {
 			lift(t)
@@ -347,6 +354,8 @@ func TestAllowList(t *testing.T) {
 	policy := fmt.Sprintf(`
 dangerous = true
 otherwise = "block"
+[applies_to]
+host = true
 [file.only]
 action = "allow"
 path = [%q, "/proc/", "/sys/", "/dev/", "/job/"]
@@ -403,9 +412,7 @@ path = [%q, %q, %q, %q, %q, %q]
 		{"read bytes/a\xffb", syscall.EACCES},
 		{"read out/free", 0},
 	}
-	if err := os.Chdir(dir); err != nil {
-		t.Fatal(err)
-	}
+	t.Chdir(dir)
 	lift(t)
 	for _, c := range cases {
 		want(t, c.do, 0)
@@ -446,9 +453,7 @@ path = [%q, %q, %q, %q, %q, %q]
 func TestRenamesAreFollowed(t *testing.T) {
 	dir := tree(t, "in/", "out/file", "out/dir/file", "out/a/b/c/file", "cold/x/file")
 	policy := fmt.Sprintf("[file.in]\npath = %q\n[file.deep]\npath = %q\n", dir+"/in/", dir+"/moved/b/c/file")
-	if err := os.Chdir(dir); err != nil {
-		t.Fatal(err)
-	}
+	t.Chdir(dir)
 	enforce(t, policy)
 	for _, f := range []string{"out/file", "out/dir/file", "out/a/b/c/file"} {
 		want(t, "read "+f, 0) // cached by its old name

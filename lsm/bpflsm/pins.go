@@ -7,9 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 )
 
 // Layout, below hostarmor/v<ABI>/:
@@ -129,12 +131,7 @@ func (e *Engine) attach(list []int) (added []*hook, err error) {
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return added, fmt.Errorf("adopt hook %s: %w", h.name, err)
 		}
-		var l link.Link
-		if h.target == "" {
-			l, err = link.AttachLSM(link.LSMOptions{Program: e.program(h.name)})
-		} else {
-			l, err = link.AttachTracing(link.TracingOptions{Program: e.program(h.name)})
-		}
+		l, err := e.attachOne(h)
 		if err != nil {
 			return added, fmt.Errorf("attach %s: %w", h.name, err)
 		}
@@ -146,6 +143,21 @@ func (e *Engine) attach(list []int) (added []*hook, err error) {
 		added = append(added, h)
 	}
 	return added, nil
+}
+
+// attachOne waits, for a while, for the kernel to finish an earlier detachment
+// of the same program: it happens some time after the last handle is closed.
+func (e *Engine) attachOne(h *hook) (l link.Link, err error) {
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if h.target == "" {
+			l, err = link.AttachLSM(link.LSMOptions{Program: e.program(h.name)})
+		} else {
+			l, err = link.AttachTracing(link.TracingOptions{Program: e.program(h.name)})
+		}
+		if !errors.Is(err, unix.EBUSY) || time.Now().After(deadline) {
+			return l, err
+		}
+	}
 }
 
 func (e *Engine) detach(list []*hook) {

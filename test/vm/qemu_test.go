@@ -18,7 +18,7 @@ func TestQEMUArgs(t *testing.T) {
 	}
 	args := strings.Join(qemuArgs(m), " ")
 	for _, want := range []string{
-		"-no-reboot", "-smp 2", "-m 512", "-accel tcg,thread=multi", "-cpu max,la57=off,-cx16 ", "-append a b ", "path=/t/c,,d",
+		"-no-reboot", "-smp 2", "-m 512", "-accel tcg,thread=single", "-cpu max,la57=off,-cx16 ", "-append a b ", "path=/t/c,,d",
 		"-drive if=none,id=root,format=raw,file=/x,,y.ext4,snapshot=on -device virtio-blk-pci,drive=root,serial=root",
 		"-drive if=none,id=job,format=raw,file=j,readonly=on",
 	} {

@@ -51,7 +51,8 @@ int BPF_PROG(file_open, struct file *file)
 		return 0;
 	if (file->f_mode & FMODE_READ)
 		kinds |= 1 << KIND_READ;
-	if (file->f_mode & FMODE_WRITE)
+	/* O_TRUNC empties a file that is opened for reading too. */
+	if (file->f_mode & FMODE_WRITE || file->f_flags & O_TRUNC)
 		kinds |= 1 << KIND_WRITE;
 	return judge(dentry, file->f_path.mnt, kinds, ORDER(KIND_WRITE, KIND_READ, HOOK_file_open));
 }

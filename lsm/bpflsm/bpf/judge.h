@@ -213,7 +213,6 @@ static __noinline int judge(struct dentry *dentry, struct vfsmount *mnt, __u32 k
 	__u32 first = order & 7, second = order >> 8 & 7, hook = order >> 16;
 	__u32 label, state, program = 0;
 	struct view v;
-	int err = 0;
 
 	if (!look(&v))
 		return 0;
@@ -225,11 +224,14 @@ static __noinline int judge(struct dentry *dentry, struct vfsmount *mnt, __u32 k
 		return 0;
 	if (v.generation->flags & GENERATION_PROGRAMS)
 		program = current_program(&v);
-	if (kinds & (1 << first))
-		err = decide(number(dentry), v.word, label, program, ABOUT(first, 0, 0, hook));
-	if (!err && second != first && kinds & (1 << second))
-		err = decide(number(dentry), v.word, label, program, ABOUT(second, 0, 0, hook));
-	return err;
+	/* A constant: a hook may return 0 and small negative numbers only. */
+	if (kinds & (1 << first) &&
+	    decide(number(dentry), v.word, label, program, ABOUT(first, 0, 0, hook)))
+		return -EACCES;
+	if (second != first && kinds & (1 << second) &&
+	    decide(number(dentry), v.word, label, program, ABOUT(second, 0, 0, hook)))
+		return -EACCES;
+	return 0;
 }
 
 static __always_inline int judge_one(struct dentry *dentry, struct vfsmount *mnt, __u32 kind,
@@ -273,7 +275,9 @@ static __noinline int judge_moved(struct dentry *from, struct dentry *to, struct
 			return 0;
 		label = s->below;
 	}
-	return decide(number(from), v.word, label, program, ABOUT(KIND_MOVE, 0, 0, hook));
+	if (decide(number(from), v.word, label, program, ABOUT(KIND_MOVE, 0, 0, hook)))
+		return -EACCES;
+	return 0;
 }
 
 #endif
