@@ -1,0 +1,292 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"github.com/hostarmor/hostarmor/daemon/event"
+	"github.com/hostarmor/hostarmor/daemon/kernelcmdline"
+	"github.com/hostarmor/hostarmor/daemon/mounts"
+	"github.com/hostarmor/hostarmor/daemon/reload"
+	"github.com/hostarmor/hostarmor/hostpolicy"
+	"github.com/hostarmor/hostarmor/lsm"
+)
+
+// request is why the loop looks.
+type request struct {
+	start    bool // the first look: nothing may leave the host bare
+	explicit bool // somebody asked and waits for the answer
+}
+
+// inForce is the set that the kernel was given last.
+type inForce struct {
+	set      *reload.Set // forgotten but for what status tells
+	mode     lsm.Mode
+	digest   [32]byte
+	guarded  bool // in audit because a boot failed
+	loadedAt time.Time
+	adopted  bool
+}
+
+// refusal is a set that was not taken.
+type refusal struct {
+	set      *reload.Set // nil where it could not even be read
+	summary  string
+	problems []hostpolicy.Problem
+}
+
+// reconcile makes the kernel enforce what is on disk. On a refusal or an error
+// what was in force stays, whole.
+func (d *Daemon) reconcile(ctx context.Context, r request) *refusal {
+	// What changes from here on is found by the next look.
+	seen := d.fingerprint()
+	refused := d.attempt(r)
+	d.seen = seen
+	d.reject(refused, r)
+	d.tellStatus()
+	// A reload builds far more than the daemon keeps. An idle daemon is to
+	// be small, and seldom is any other time to give memory back.
+	debug.FreeOSMemory()
+	return refused
+}
+
+func (d *Daemon) attempt(r request) *refusal {
+	d.retry = false
+	if problems := d.readSettings(r.start); len(problems) > 0 {
+		return &refusal{summary: "the settings were refused", problems: problems}
+	}
+	d.alive()
+	set, err := reload.Look(d.settings.Dirs, d.conf.Root, d.support)
+	if err != nil {
+		d.retry = true
+		return &refusal{summary: err.Error()}
+	}
+	if set.Refused() {
+		refused := &refusal{set: set, summary: "the policies were refused", problems: set.Problems}
+		if !r.start {
+			return refused
+		}
+		if set, err = reload.Recover(set, d.store, d.conf.Root, d.support); err != nil {
+			return &refusal{summary: err.Error()}
+		}
+		d.recovered(set, refused)
+	} else {
+		d.restore("recovered")
+	}
+	if len(set.Gaps) > 0 && d.enforces() && !r.start && !d.settings.WarnUnsupported {
+		return &refusal{set: set, summary: "the policies were refused", problems: set.Unsupported(hostpolicy.Error)}
+	}
+	d.alive()
+	return d.apply(set, r)
+}
+
+// recovered says which files are not in force as they are on disk.
+func (d *Daemon) recovered(set *reload.Set, refused *refusal) {
+	var old, out int
+	for i := range set.Files {
+		switch f := &set.Files[i]; {
+		case f.LastGood:
+			old++
+		case f.Rejected():
+			out++
+		}
+	}
+	d.degradeWith("recovered", fmt.Sprintf(
+		"At its start the daemon found broken policies: %d are in force as they last were, %d are NOT ENFORCED. Mend them; they are loaded at once. See: hostarmor status",
+		old, out), refused.problems)
+}
+
+// apply puts a set into force, if it is not there already.
+func (d *Daemon) apply(set *reload.Set, r request) *refusal {
+	if !d.enforces() {
+		d.keep(set, 0, false)
+		return nil
+	}
+	if err := d.readKernel(); err != nil {
+		d.retry = true
+		return &refusal{set: set, summary: err.Error()}
+	}
+	if set.Ruleset == nil {
+		return d.applyNothing(set)
+	}
+	table, err := mounts.Read(d.conf.Mounts)
+	if err != nil {
+		d.retry = true
+		return &refusal{set: set, summary: err.Error()}
+	}
+	mode, guarded := d.mode(set, r)
+	if d.holds(set, mode) && !r.start {
+		d.keep(set, mode, guarded)
+		return nil
+	}
+	if d.holds(set, mode) && d.adopt(set, table) {
+		d.save(set)
+		d.keep(set, mode, guarded)
+		d.tellAdopted(mode)
+		return nil
+	}
+	if err := d.commit(set, mode, table, r); err != nil {
+		d.retry = true
+		return &refusal{set: set, summary: err.Error()}
+	}
+	d.save(set)
+	d.keep(set, mode, guarded)
+	d.tellLoaded(mode)
+	return nil
+}
+
+// holds reports whether the kernel itself says that it enforces this set.
+func (d *Daemon) holds(set *reload.Set, mode lsm.Mode) bool {
+	return d.kernel.Generation != 0 && d.kernel.Digest == set.Ruleset.Digest && d.kernel.Mode == mode
+}
+
+func (d *Daemon) adopt(set *reload.Set, table []lsm.Mount) bool {
+	ok, err := d.conf.Enforcer.Adopt(set.Ruleset, table)
+	if err != nil {
+		// It is replaced by the same set then, which has no gap either.
+		d.log.Debug("adopt what is in force", "error", err)
+	}
+	if ok {
+		d.rules.add(d.kernel.Generation, set.Ruleset.Rules)
+	}
+	return ok && err == nil
+}
+
+// commit switches the kernel to the set. All that can fail comes first.
+func (d *Daemon) commit(set *reload.Set, mode lsm.Mode, table []lsm.Mount, r request) error {
+	if r.start {
+		d.rememberPrevious()
+	}
+	txn, err := d.conf.Enforcer.Prepare(set.Ruleset, mode, table)
+	if err != nil {
+		return fmt.Errorf("prepare the policies: %w", err)
+	}
+	d.alive()
+	d.rules.add(d.kernel.Generation+1, set.Ruleset.Rules)
+	if err := txn.Commit(); err != nil {
+		return fmt.Errorf("put the policies into force: %w", err)
+	}
+	if err := d.readKernel(); err != nil {
+		return nil // it is in force; that its state cannot be read is told
+	}
+	d.rules.add(d.kernel.Generation, set.Ruleset.Rules)
+	return nil
+}
+
+// rememberPrevious finds the rules of what an earlier daemon left in force, so
+// that its last decisions can be explained.
+func (d *Daemon) rememberPrevious() {
+	if d.kernel.Generation == 0 {
+		return
+	}
+	rules, err := d.store.Rules(d.kernel.Digest, d.conf.Root, d.support)
+	if err != nil {
+		d.log.Debug("the rules of the previous daemon are not known", "error", err)
+		return
+	}
+	d.rules.add(d.kernel.Generation, rules)
+}
+
+// applyNothing is for directories without a policy: nothing is attached, and
+// what is in force is lifted.
+func (d *Daemon) applyNothing(set *reload.Set) *refusal {
+	held := d.kernel.Generation != 0
+	if held {
+		d.rememberPrevious()
+		if err := d.conf.Enforcer.Release(); err != nil {
+			d.retry = true
+			return &refusal{set: set, summary: fmt.Sprintf("lift enforcement, because there are no policies: %v", err)}
+		}
+		if err := d.readKernel(); err != nil {
+			return nil
+		}
+	}
+	d.keep(set, 0, false)
+	if held {
+		d.save(set)
+		d.poster.post(event.Event{
+			Kind: event.PolicyLoaded, Priority: event.Notice,
+			Message: "No policy is left, so enforcement was lifted",
+		})
+	}
+	return nil
+}
+
+// mode decides how far a set may go, and notes that before it goes there.
+func (d *Daemon) mode(set *reload.Set, r request) (mode lsm.Mode, guarded bool) {
+	if d.offSwitch == kernelcmdline.Audit {
+		return lsm.AuditOnly, false
+	}
+	if !d.settings.BootGuard {
+		d.restore("guard")
+		return lsm.Enforce, false
+	}
+	record, err := d.guard.Read()
+	if err != nil {
+		d.log.Debug("the boot guard begins anew", "error", err)
+	}
+	before := record
+	if r.explicit {
+		record = record.Trust(set.ID)
+	}
+	mode, record = record.Load(set.ID, d.now())
+	if slices.Equal(record, before) {
+		err = nil
+	} else {
+		err = d.guard.Write(record)
+	}
+	if err != nil {
+		d.degrade("guard", fmt.Sprintf("The boot guard could not note which policies this boot tries, so it will not notice if they stop it: %v", err))
+		return mode, mode == lsm.AuditOnly
+	}
+	if mode == lsm.AuditOnly {
+		d.degrade("guard", "Nothing is blocked: an earlier boot with these policies never completed. Look at them, then arm them again with: hostarmor reload (or edit them)")
+		return mode, true
+	}
+	d.restore("guard")
+	return mode, false
+}
+
+// keep notes what is in force for status, and forgets the rest.
+func (d *Daemon) keep(set *reload.Set, mode lsm.Mode, guarded bool) {
+	d.tellGaps(set)
+	var digest [32]byte
+	if set.Ruleset != nil {
+		digest = set.Ruleset.Digest
+	}
+	set.Forget()
+	d.force = inForce{set: set, mode: mode, digest: digest, guarded: guarded, loadedAt: d.force.loadedAt, adopted: d.force.adopted && d.kernel.Adopted}
+	d.unbound = false
+}
+
+// save keeps the set for a start with broken files. That it cannot be kept
+// does not undo a reload.
+func (d *Daemon) save(set *reload.Set) {
+	if err := d.store.Save(set, d.kernel.Digest, d.settingsText); err != nil {
+		d.degrade("store", fmt.Sprintf("The policies are in force, but would not survive a broken file at the next start: %v", err))
+		return
+	}
+	d.restore("store")
+}
+
+// bind tells the kernel of the host's new mount table.
+func (d *Daemon) bind() {
+	d.unbound = true
+	if !d.enforces() || d.kernel.Generation == 0 {
+		d.unbound = false
+		return
+	}
+	table, err := mounts.Read(d.conf.Mounts)
+	if err == nil {
+		err = d.conf.Enforcer.Bind(table)
+	}
+	if err != nil {
+		d.degrade("mounts", fmt.Sprintf("A change of the mount table is not taken into account yet, files may be judged by former names: %v", err))
+		return
+	}
+	d.unbound = false
+	d.restore("mounts")
+}

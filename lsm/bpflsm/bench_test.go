@@ -1,0 +1,136 @@
+//go:build kernel
+
+package bpflsm
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/hostarmor/hostarmor/lsm"
+)
+
+// TestCost prints what operations cost, for docs/benchmarks.md. Under icount
+// (make bench) a nanosecond of the guest's clock is one instruction, and the
+// bounds hold; elsewhere the figures are times, and say nothing.
+func TestCost(t *testing.T) {
+	if os.Getenv("BPFLSM_TEST_ICOUNT") == "" {
+		t.Skip("counts instructions: run it by make bench, under icount")
+	}
+	dir := tree(t, "a/b/plain", "a/b/named", "glob/")
+	for i := range 2000 {
+		if err := os.WriteFile(fmt.Sprintf("%s/a/first%d", dir, i), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(fmt.Sprintf("%s/glob/first%d", dir, i), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	type figures map[string]int
+	measure := func() figures {
+		drop(t)
+		f := figures{}
+		openClose := func(path string) func() {
+			return func() {
+				fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+				if err != nil {
+					t.Fatal(path, err)
+				}
+				unix.Close(fd)
+			}
+		}
+		f["open+close, no rule names it"] = median(300, openClose(dir+"/a/b/plain"))
+		f["open+close, a rule names it"] = median(300, openClose(dir+"/a/b/named"))
+		n := 0
+		f["first open of a file"] = median(1000, func() {
+			openClose(fmt.Sprintf("%s/a/first%d", dir, n))()
+			n++
+		})
+		n = 0
+		f["first open, a glob runs"] = median(1000, func() {
+			openClose(fmt.Sprintf("%s/glob/first%d", dir, n))()
+			n++
+		})
+		f["create+unlink"] = median(300, func() {
+			fd, err := unix.Open(dir+"/a/new", unix.O_WRONLY|unix.O_CREAT|unix.O_CLOEXEC, 0o644)
+			if err != nil {
+				t.Fatal(err)
+			}
+			unix.Close(fd)
+			unix.Unlink(dir + "/a/new")
+		})
+		fd, err := unix.Open(dir+"/a/b/plain", unix.O_WRONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f["pwrite of a byte"] = median(300, func() { unix.Pwrite(fd, []byte{1}, 0) })
+		unix.Close(fd)
+		f["spawn+wait"] = median(30, func() { exec.Command("/job/.vm/busybox", "true").Run() })
+		return f
+	}
+	rules := func(n int) string {
+		var b strings.Builder
+		fmt.Fprintf(&b, "[file.named]\npath = %q\nfrom = \"/usr/bin/nobody\"\n", dir+"/a/b/named")
+		fmt.Fprintf(&b, "[file.glob]\npath = %q\n", dir+"/glob/*.secret")
+		fmt.Fprintf(&b, "[process.x]\npath = \"/usr/bin/nobody\"\n")
+		for i := range n - 3 {
+			fmt.Fprintf(&b, "[file.r%d]\npath = \"/srv/data/d%d/file%d\"\n", i, i%1000, i)
+		}
+		return b.String()
+	}
+	e := shared()
+	if err := e.Release(); err != nil {
+		t.Fatal(err)
+	}
+	base := measure()
+	bounds := figures{"open+close, no rule names it": 350, "open+close, a rule names it": 600, "pwrite of a byte": 30}
+	names := slices.Sorted(func(yield func(string) bool) {
+		for k := range base {
+			if !yield(k) {
+				return
+			}
+		}
+	})
+	for _, n := range []int{10, 10_000, 100_000} {
+		began := time.Now()
+		rs := ruleset(t, rules(n))
+		compiled := time.Since(began)
+		commit(t, e, rs, lsm.Enforce)
+		t.Logf("%d rules: parsed and compiled in %d ms, in force after %d ms", n, compiled.Milliseconds(), time.Since(began).Milliseconds())
+		got := measure()
+		for _, k := range names {
+			t.Logf("%d rules: %-30s %8d %+7d", n, k, base[k], got[k]-base[k])
+			if bound := bounds[k]; bound != 0 && got[k]-base[k] > bound {
+				t.Errorf("%d rules: %s costs %+d, bound %d", n, k, got[k]-base[k], bound)
+			}
+		}
+	}
+	lift(t)
+}
+
+// drop empties the caches, so that first opens are first.
+func drop(t *testing.T) {
+	t.Helper()
+	unix.Sync()
+	if err := os.WriteFile("/proc/sys/vm/drop_caches", []byte("3"), 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func median(n int, do func()) int {
+	do()
+	var ns []int
+	for range n {
+		start := time.Now()
+		do()
+		ns = append(ns, int(time.Since(start)))
+	}
+	slices.Sort(ns)
+	return ns[len(ns)/2]
+}

@@ -1,0 +1,9 @@
+#!/bin/sh
+# $1 is 0 at the removal of the last version.
+if [ "$1" -eq 0 ]; then
+	if [ -d /run/systemd/system ]; then
+		systemctl --no-reload disable --now hostarmor.service >/dev/null 2>&1 || :
+	else
+		systemctl --no-reload disable hostarmor.service >/dev/null 2>&1 || :
+	fi
+fi
