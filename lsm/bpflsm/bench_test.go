@@ -23,7 +23,7 @@ func TestCost(t *testing.T) {
 	if os.Getenv("BPFLSM_TEST_ICOUNT") == "" {
 		t.Skip("counts instructions: run it by make bench, under icount")
 	}
-	dir := tree(t, "a/b/plain", "a/b/named", "glob/")
+	dir := tree(t, "a/b/plain", "a/b/named", "a/b/from", "glob/")
 	for i := range 2000 {
 		if err := os.WriteFile(fmt.Sprintf("%s/a/first%d", dir, i), nil, 0o644); err != nil {
 			t.Fatal(err)
@@ -47,6 +47,7 @@ func TestCost(t *testing.T) {
 		}
 		f["open+close, no rule names it"] = median(300, openClose(dir+"/a/b/plain"))
 		f["open+close, a rule names it"] = median(300, openClose(dir+"/a/b/named"))
+		f["open+close, a rule with from"] = median(300, openClose(dir+"/a/b/from"))
 		n := 0
 		f["first open of a file"] = median(1000, func() {
 			openClose(fmt.Sprintf("%s/a/first%d", dir, n))()
@@ -76,10 +77,11 @@ func TestCost(t *testing.T) {
 	}
 	rules := func(n int) string {
 		var b strings.Builder
-		fmt.Fprintf(&b, "[file.named]\npath = %q\nfrom = \"/usr/bin/nobody\"\n", dir+"/a/b/named")
+		fmt.Fprintf(&b, "[file.named]\npath = %q\naccess = \"write\"\n", dir+"/a/b/named")
+		fmt.Fprintf(&b, "[file.from]\npath = %q\nfrom = \"/usr/bin/nobody\"\n", dir+"/a/b/from")
 		fmt.Fprintf(&b, "[file.glob]\npath = %q\n", dir+"/glob/*.secret")
 		fmt.Fprintf(&b, "[process.x]\npath = \"/usr/bin/nobody\"\n")
-		for i := range n - 3 {
+		for i := range n - 4 {
 			fmt.Fprintf(&b, "[file.r%d]\npath = \"/srv/data/d%d/file%d\"\n", i, i%1000, i)
 		}
 		return b.String()
@@ -89,7 +91,7 @@ func TestCost(t *testing.T) {
 		t.Fatal(err)
 	}
 	base := measure()
-	bounds := figures{"open+close, no rule names it": 350, "open+close, a rule names it": 600, "pwrite of a byte": 30}
+	bounds := figures{"open+close, no rule names it": 350, "open+close, a rule names it": 600, "open+close, a rule with from": 600, "pwrite of a byte": 30}
 	names := slices.Sorted(func(yield func(string) bool) {
 		for k := range base {
 			if !yield(k) {
@@ -97,7 +99,11 @@ func TestCost(t *testing.T) {
 			}
 		}
 	})
-	for _, n := range []int{10, 10_000, 100_000} {
+	sizes := []int{10, 10_000, 100_000}
+	if os.Getenv("BPFLSM_TEST_SIZE") != "" {
+		sizes = sizes[:1]
+	}
+	for _, n := range sizes {
 		began := time.Now()
 		rs := ruleset(t, rules(n))
 		compiled := time.Since(began)

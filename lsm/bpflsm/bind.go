@@ -15,7 +15,7 @@ import (
 
 func (e *Engine) outers() []*ebpf.Map {
 	m := e.maps
-	return []*ebpf.Map{m.Edges, m.States, m.Globs, m.Programs, m.Roles, m.Verdicts, m.Hits, m.Roots}
+	return []*ebpf.Map{m.Edges, m.States, m.Globs, m.Labels, m.Roles, m.Verdicts, m.Hits, m.Roots}
 }
 
 // inner opens a table of the generation in force.

@@ -176,8 +176,11 @@ func (e *Engine) Close() error {
 	return nil
 }
 
-// Release detaches every hook and removes every pin, of whatever version.
+// Release lifts enforcement and removes every pin, of whatever version.
 func (e *Engine) Release() error {
+	if err := e.stop(); err != nil {
+		return err
+	}
 	if err := e.Close(); err != nil {
 		return err
 	}
@@ -186,4 +189,22 @@ func (e *Engine) Release() error {
 		return fmt.Errorf("remove the pins: %w", err)
 	}
 	return nil
+}
+
+// stop ends the generation in force. The kernel detaches hooks some time after
+// the last handle is gone; from here on they permit everything.
+func (e *Engine) stop() error {
+	if e.objects == nil {
+		if _, err := os.Stat(filepath.Join(e.buildDir(), "programs")); err != nil {
+			return nil // nothing of this build: removing the pins has to do
+		}
+		if err := e.open(); err != nil {
+			return err
+		}
+	}
+	current, err := e.current()
+	if err != nil {
+		return err
+	}
+	return e.advance(-(current >> treeBits << treeBits))
 }

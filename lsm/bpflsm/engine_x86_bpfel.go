@@ -17,13 +17,14 @@ type engineCached struct {
 	_         structs.HostLayout
 	Word      uint64
 	Dentry    uint64
-	Parent    uint64
-	HashLen   uint64
+	Hash      uint32
 	Seq       uint32
 	State     uint32
 	Label     uint32
+	Kinds     uint8
+	BaseKinds uint8
 	View      uint16
-	Directory uint16
+	_         [4]byte
 }
 
 type engineCell struct {
@@ -92,6 +93,14 @@ type engineGeneration struct {
 	Base      engineRole
 }
 
+type engineLabel struct {
+	_         structs.HostLayout
+	Program   uint32
+	Kinds     uint8
+	BaseKinds uint8
+	Unused    uint16
+}
+
 type engineRole struct {
 	_         structs.HostLayout
 	Id        uint32
@@ -154,8 +163,8 @@ const (
 	engineMapGlobs               = "globs"
 	engineMapHits                = "hits"
 	engineMapInodes              = "inodes"
+	engineMapLabels              = "labels"
 	engineMapLosses              = "losses"
-	engineMapPrograms            = "programs"
 	engineMapRoles               = "roles"
 	engineMapRoots               = "roots"
 	engineMapStates              = "states"
@@ -183,6 +192,7 @@ const (
 	engineProgTaskAlloc          = "task_alloc"
 	engineVarEdgeType            = "edge_type"
 	engineVarEventType           = "event_type"
+	engineVarLabelType           = "label_type"
 	engineVarMoving              = "moving"
 	engineVarOwner               = "owner"
 	engineVarRoleKeyType         = "role_key_type"
@@ -270,8 +280,8 @@ type engineMapSpecs struct {
 	Globs       *ebpf.MapSpec `ebpf:"globs"`
 	Hits        *ebpf.MapSpec `ebpf:"hits"`
 	Inodes      *ebpf.MapSpec `ebpf:"inodes"`
+	Labels      *ebpf.MapSpec `ebpf:"labels"`
 	Losses      *ebpf.MapSpec `ebpf:"losses"`
-	Programs    *ebpf.MapSpec `ebpf:"programs"`
 	Roles       *ebpf.MapSpec `ebpf:"roles"`
 	Roots       *ebpf.MapSpec `ebpf:"roots"`
 	States      *ebpf.MapSpec `ebpf:"states"`
@@ -285,6 +295,7 @@ type engineMapSpecs struct {
 type engineVariableSpecs struct {
 	EdgeType       *ebpf.VariableSpec `ebpf:"edge_type"`
 	EventType      *ebpf.VariableSpec `ebpf:"event_type"`
+	LabelType      *ebpf.VariableSpec `ebpf:"label_type"`
 	Moving         *ebpf.VariableSpec `ebpf:"moving"`
 	Owner          *ebpf.VariableSpec `ebpf:"owner"`
 	RoleKeyType    *ebpf.VariableSpec `ebpf:"role_key_type"`
@@ -324,8 +335,8 @@ type engineMaps struct {
 	Globs       *ebpf.Map `ebpf:"globs"`
 	Hits        *ebpf.Map `ebpf:"hits"`
 	Inodes      *ebpf.Map `ebpf:"inodes"`
+	Labels      *ebpf.Map `ebpf:"labels"`
 	Losses      *ebpf.Map `ebpf:"losses"`
-	Programs    *ebpf.Map `ebpf:"programs"`
 	Roles       *ebpf.Map `ebpf:"roles"`
 	Roots       *ebpf.Map `ebpf:"roots"`
 	States      *ebpf.Map `ebpf:"states"`
@@ -343,8 +354,8 @@ func (m *engineMaps) Close() error {
 		m.Globs,
 		m.Hits,
 		m.Inodes,
+		m.Labels,
 		m.Losses,
-		m.Programs,
 		m.Roles,
 		m.Roots,
 		m.States,
@@ -359,6 +370,7 @@ func (m *engineMaps) Close() error {
 type engineVariables struct {
 	EdgeType       *ebpf.Variable `ebpf:"edge_type"`
 	EventType      *ebpf.Variable `ebpf:"event_type"`
+	LabelType      *ebpf.Variable `ebpf:"label_type"`
 	Moving         *ebpf.Variable `ebpf:"moving"`
 	Owner          *ebpf.Variable `ebpf:"owner"`
 	RoleKeyType    *ebpf.Variable `ebpf:"role_key_type"`

@@ -1,6 +1,6 @@
 package bpflsm
 
-//go:generate go tool bpf2go -cc clang-19 -strip llvm-strip-19 -target amd64 -go-package bpflsm -type control -type daemon -type generation -type state -type edge -type root -type role -type role_key -type verdict -type verdict_key -type cell -type event -type cached -type subject engine bpf/engine.c -- -O2 -g -Wall -Werror -mcpu=v3 -I/usr/include/x86_64-linux-gnu
+//go:generate go tool bpf2go -cc clang-19 -strip llvm-strip-19 -target amd64 -go-package bpflsm -type control -type daemon -type generation -type state -type edge -type root -type role -type role_key -type verdict -type verdict_key -type cell -type label -type event -type cached -type subject engine bpf/engine.c -- -O2 -g -Wall -Werror -mcpu=v3 -I/usr/include/x86_64-linux-gnu
 
 // What abi.h says in enums and macros, which BTF does not carry. abi_test.go
 // holds the two together.

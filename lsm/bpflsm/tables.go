@@ -3,6 +3,7 @@ package bpflsm
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/cilium/ebpf"
@@ -82,7 +83,7 @@ func build(spec *ebpf.CollectionSpec, rs *lsm.Ruleset, p *compile.Placement, mod
 		}
 	}()
 	for _, fill := range []func(*generationTables, *ebpf.CollectionSpec, *lsm.Ruleset, *compile.Placement) error{
-		fillEdges, fillStates, fillGlobs, fillPrograms, fillRoles, fillVerdicts, fillRoots, makeHits,
+		fillEdges, fillStates, fillGlobs, fillLabels, fillRoles, fillVerdicts, fillRoots, makeHits,
 	} {
 		if err := fill(g, spec, rs, p); err != nil {
 			return nil, err
@@ -210,22 +211,43 @@ func fillGlobs(g *generationTables, spec *ebpf.CollectionSpec, rs *lsm.Ruleset, 
 	return keep(g, t)
 }
 
-func fillPrograms(g *generationTables, spec *ebpf.CollectionSpec, rs *lsm.Ruleset, p *compile.Placement) error {
-	t, err := newTable[uint32, uint32](spec.Maps[engineMapPrograms], len(rs.Labels)+len(p.Labels))
+func fillLabels(g *generationTables, spec *ebpf.CollectionSpec, rs *lsm.Ruleset, p *compile.Placement) error {
+	t, err := newTable[uint32, engineLabel](spec.Maps[engineMapLabels], len(rs.Labels)+len(p.Labels))
 	if err != nil {
 		return err
 	}
 	g.inner[t.name] = t.m
-	var next uint32
-	for _, list := range [][]lsm.LabelRow{rs.Labels, p.Labels} {
-		for _, l := range list {
-			if l.Program != 0 {
-				g.header.Flags |= generationPrograms
-				if err := t.add(next, l.Program); err != nil {
-					return err
+	base := map[lsm.Role]bool{}
+	for _, list := range [][]lsm.RoleRow{rs.Roles, p.Roles} {
+		for i := range list {
+			base[list[i].Base] = true
+		}
+	}
+	rows := make([]engineLabel, len(rs.Labels)+len(p.Labels))
+	for i, l := range slices.Concat(rs.Labels, p.Labels) {
+		rows[i].Program = l.Program
+		if l.Program != 0 {
+			g.header.Flags |= generationPrograms
+		}
+	}
+	for _, list := range [][]lsm.VerdictRow{rs.Verdicts, p.Verdicts} {
+		for i := range list {
+			row := &rows[list[i].Label.Index()]
+			for k, cell := range list[i].Verdict {
+				if cell.Action == hostpolicy.Block || cell.Action == hostpolicy.Audit {
+					row.Kinds |= 1 << k
+					if base[list[i].Role] {
+						row.BaseKinds |= 1 << k
+					}
 				}
 			}
-			next++
+		}
+	}
+	for i, row := range rows {
+		if row != (engineLabel{}) {
+			if err := t.add(uint32(i), row); err != nil {
+				return err
+			}
 		}
 	}
 	return keep(g, t)
@@ -332,7 +354,7 @@ func verdictRow(v *lsm.Verdict) engineVerdict {
 func (g *generationTables) publish(maps *engineMaps, slot uint32) error {
 	outer := map[string]*ebpf.Map{
 		engineMapEdges: maps.Edges, engineMapStates: maps.States, engineMapGlobs: maps.Globs,
-		engineMapPrograms: maps.Programs, engineMapRoles: maps.Roles, engineMapVerdicts: maps.Verdicts,
+		engineMapLabels: maps.Labels, engineMapRoles: maps.Roles, engineMapVerdicts: maps.Verdicts,
 		engineMapHits: maps.Hits, engineMapRoots: maps.Roots,
 	}
 	errs := make([]error, len(outer))

@@ -120,6 +120,13 @@ struct edge {
 
 #define GLOB_ROW 257 /* 256 bytes, then the state at the name's end */
 
+struct label {
+	__u32 program;	 /* class of the executables that carry it */
+	__u8 kinds;	 /* bit per kind that some role's row blocks or audits */
+	__u8 base_kinds; /* ... the base role's row */
+	__u16 unused;
+};
+
 struct root {
 	__u32 view; /* 0 = the host's mount table */
 	__u32 device;
@@ -140,13 +147,13 @@ struct verdict_key {
 struct cached {
 	__u64 word; /* control.current */
 	__u64 dentry;
-	__u64 parent;
-	__u64 hash_len;
+	__u32 hash;
 	__u32 seq;
 	__u32 state;
 	__u32 label;
-	__u16 view;
-	__u16 directory;
+	__u8 kinds; /* as struct label has them; all where a role has a default */
+	__u8 base_kinds;
+	__u16 view; /* 0 = the host's names */
 };
 
 /* Task storage. */
@@ -194,8 +201,9 @@ _Static_assert(sizeof(struct control) == 8, "control");
 _Static_assert(sizeof(struct daemon) == 16, "daemon");
 _Static_assert(sizeof(struct generation) == 144, "generation");
 _Static_assert(sizeof(struct state) == 24, "state");
+_Static_assert(sizeof(struct label) == 8, "label");
 _Static_assert(sizeof(struct edge) == 20, "edge");
-_Static_assert(sizeof(struct cached) == 48, "cached");
+_Static_assert(sizeof(struct cached) == 40, "cached");
 _Static_assert(sizeof(struct subject) == 32, "subject");
 _Static_assert(sizeof(struct event) == 88, "event");
 

@@ -40,21 +40,39 @@ SEC("lsm/file_open")
 int BPF_PROG(file_open, struct file *file)
 {
 	struct dentry *dentry = file->f_path.dentry;
-	__u32 kinds = 0;
+	struct inode *inode = file->f_inode;
+	__u32 kinds = 0, zero = 0, flags, mode;
+	struct control *control;
+	struct cached *c;
+	struct view v;
 
+	/* Most opens end here: the file's name is known, and no rule names it. */
+	control = bpf_map_lookup_elem(&controls, &zero);
+	if (!control)
+		return 0;
+	c = entry_of(dentry, inode, control, control->current);
+	if (c && !c->kinds)
+		return 0;
+	if (!look(&v))
+		return 0;
+	if (c && c->word != v.word)
+		c = 0;
 	/* Overlay opens the layer's file a second time, under the overlay's
 	 * path or on a private mount; the first open was judged. */
-	if (file->f_inode != dentry->d_inode)
+	if (inode != dentry->d_inode)
 		return 0;
+	flags = file->f_flags;
 	/* An exec is judged by bprm_check_security, an interpreter's too. */
-	if (file->f_flags & FMODE_EXEC)
+	if (flags & FMODE_EXEC)
 		return 0;
-	if (file->f_mode & FMODE_READ)
+	mode = file->f_mode;
+	if (mode & FMODE_READ)
 		kinds |= 1 << KIND_READ;
 	/* O_TRUNC empties a file that is opened for reading too. */
-	if (file->f_mode & FMODE_WRITE || file->f_flags & O_TRUNC)
+	if (mode & FMODE_WRITE || flags & O_TRUNC)
 		kinds |= 1 << KIND_WRITE;
-	return judge(dentry, file->f_path.mnt, kinds, ORDER(KIND_WRITE, KIND_READ, HOOK_file_open));
+	return judge(dentry, &file->f_path, kinds, ORDER(KIND_WRITE, KIND_READ, HOOK_file_open),
+		     &v, c);
 }
 
 SEC("lsm/bprm_check_security")
@@ -62,7 +80,7 @@ int BPF_PROG(bprm_check_security, struct linux_binprm *bprm)
 {
 	struct file *file = bprm->file;
 
-	return judge_one(file->f_path.dentry, file->f_path.mnt, KIND_EXEC,
+	return judge_one(file->f_path.dentry, &file->f_path, KIND_EXEC,
 			 HOOK_bprm_check_security);
 }
 
@@ -82,7 +100,7 @@ int BPF_PROG(mmap_file, struct file *file, unsigned long reqprot, unsigned long 
 		if (exe && exe->f_inode == file->f_inode)
 			return 0;
 	}
-	return judge_one(file->f_path.dentry, file->f_path.mnt, KIND_MAP, HOOK_mmap_file);
+	return judge_one(file->f_path.dentry, &file->f_path, KIND_MAP, HOOK_mmap_file);
 }
 
 #define CHANGE(name, ...)                                                               \
@@ -91,42 +109,42 @@ int BPF_PROG(mmap_file, struct file *file, unsigned long reqprot, unsigned long 
 
 CHANGE(path_unlink, struct path *dir, struct dentry *dentry)
 {
-	return judge_one(dentry, dir->mnt, KIND_WRITE, HOOK_path_unlink);
+	return judge_one(dentry, dir, KIND_WRITE, HOOK_path_unlink);
 }
 
 CHANGE(path_rmdir, struct path *dir, struct dentry *dentry)
 {
-	return judge_one(dentry, dir->mnt, KIND_WRITE, HOOK_path_rmdir);
+	return judge_one(dentry, dir, KIND_WRITE, HOOK_path_rmdir);
 }
 
 CHANGE(path_mkdir, struct path *dir, struct dentry *dentry)
 {
-	return judge_one(dentry, dir->mnt, KIND_WRITE, HOOK_path_mkdir);
+	return judge_one(dentry, dir, KIND_WRITE, HOOK_path_mkdir);
 }
 
 CHANGE(path_mknod, struct path *dir, struct dentry *dentry)
 {
-	return judge_one(dentry, dir->mnt, KIND_WRITE, HOOK_path_mknod);
+	return judge_one(dentry, dir, KIND_WRITE, HOOK_path_mknod);
 }
 
 CHANGE(path_symlink, struct path *dir, struct dentry *dentry)
 {
-	return judge_one(dentry, dir->mnt, KIND_WRITE, HOOK_path_symlink);
+	return judge_one(dentry, dir, KIND_WRITE, HOOK_path_symlink);
 }
 
 CHANGE(path_truncate, struct path *path)
 {
-	return judge_one(path->dentry, path->mnt, KIND_WRITE, HOOK_path_truncate);
+	return judge_one(path->dentry, path, KIND_WRITE, HOOK_path_truncate);
 }
 
 CHANGE(path_chmod, struct path *path)
 {
-	return judge_one(path->dentry, path->mnt, KIND_WRITE, HOOK_path_chmod);
+	return judge_one(path->dentry, path, KIND_WRITE, HOOK_path_chmod);
 }
 
 CHANGE(path_chown, struct path *path)
 {
-	return judge_one(path->dentry, path->mnt, KIND_WRITE, HOOK_path_chown);
+	return judge_one(path->dentry, path, KIND_WRITE, HOOK_path_chown);
 }
 
 /* The first argument is a user namespace or an idmap, as the kernel's age has it. */
@@ -143,30 +161,30 @@ CHANGE(inode_removexattr, void *idmap, struct dentry *dentry)
 /* The arguments are read where they are used: the stack is short. */
 #define ARG(n, type) ((type)ctx[n])
 #define OLD ARG(1, struct dentry *)
-#define OLD_MNT ARG(0, struct path *)->mnt
+#define OLD_DIR ARG(0, struct path *)
 #define NEW ARG(3, struct dentry *)
-#define NEW_MNT ARG(2, struct path *)->mnt
+#define NEW_DIR ARG(2, struct path *)
 
 CHANGE(path_link, struct dentry *old, struct path *dir, struct dentry *dentry)
 {
-	int err = judge_renamed(old, dir->mnt, HOOK_path_link);
+	int err = judge_renamed(old, dir, HOOK_path_link);
 
-	return err ? err : judge_one(dentry, dir->mnt, KIND_WRITE, HOOK_path_link);
+	return err ? err : judge_one(dentry, dir, KIND_WRITE, HOOK_path_link);
 }
 
 SEC("lsm/path_rename")
 int path_rename(unsigned long long *ctx)
 {
-	int err = judge_renamed(OLD, OLD_MNT, HOOK_path_rename);
+	int err = judge_renamed(OLD, OLD_DIR, HOOK_path_rename);
 
 	if (!err)
-		err = judge_moved(OLD, NEW, OLD_MNT, HOOK_path_rename);
+		err = judge_moved(OLD, NEW, OLD_DIR, HOOK_path_rename);
 	if (!err && ctx[4] & RENAME_EXCHANGE) {
-		err = judge_renamed(NEW, NEW_MNT, HOOK_path_rename);
+		err = judge_renamed(NEW, NEW_DIR, HOOK_path_rename);
 		if (!err)
-			err = judge_moved(NEW, OLD, NEW_MNT, HOOK_path_rename);
+			err = judge_moved(NEW, OLD, NEW_DIR, HOOK_path_rename);
 	} else if (!err) {
-		err = judge_one(NEW, NEW_MNT, KIND_WRITE, HOOK_path_rename);
+		err = judge_one(NEW, NEW_DIR, KIND_WRITE, HOOK_path_rename);
 	}
 	return err;
 }

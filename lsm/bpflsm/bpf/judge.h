@@ -35,13 +35,14 @@ static __always_inline bool look(struct view *v)
 	return true;
 }
 
-static __always_inline __u32 state_by_walk(struct dentry *dentry, struct vfsmount *mnt, struct view *v)
+static __always_inline __u32 state_by_walk(struct dentry *dentry, struct path *path,
+					   struct view *v)
 {
 	__u32 state = RETRY;
 	int try;
 
 	for (try = 0; try < 3; try++) {
-		state = state_caching(dentry, mnt, v->slot, v->word, v->generation->start);
+		state = state_caching(dentry, path, v->slot, v->word, v->generation->start);
 		if (state != RETRY)
 			return state;
 		/* A moved tree or a new generation: judge by what is now. */
@@ -51,24 +52,18 @@ static __always_inline __u32 state_by_walk(struct dentry *dentry, struct vfsmoun
 	return UNJUDGED;
 }
 
-static __always_inline __u32 label_of(struct dentry *dentry, struct vfsmount *mnt, struct view *v,
-				      __u32 *state)
+static __noinline __u32 label_by_walk(struct dentry *dentry, struct path *path, struct view *v)
 {
-	__u32 label = cached_label(dentry, v->control, v->word, state);
+	__u32 state = state_by_walk(dentry, path, v);
 
-	if (label != RETRY)
-		return label;
-	*state = state_by_walk(dentry, mnt, v);
-	if (*state >= RETRY)
-		return UNJUDGED;
-	return label_of_state(v->slot, *state);
+	return state >= RETRY ? UNJUDGED : label_of_state(v->slot, state);
 }
 
 static __noinline __u32 program_of(struct dentry *dentry, struct view *v)
 {
 	struct cached *c = bpf_inode_storage_get(&inodes, dentry->d_inode, 0, 0);
-	__u32 state, label, *program, *root;
-	void *in;
+	__u32 state, label, *root;
+	struct label *row;
 	int try;
 
 	if (c && current_entry(c, dentry, v->word) && !moving) {
@@ -88,10 +83,8 @@ static __noinline __u32 program_of(struct dentry *dentry, struct view *v)
 			return 0;
 		label = label_of_state(v->slot, state);
 	}
-	label &= ~LABEL_BY_PROGRAM;
-	in = inner(&programs, v->slot);
-	program = in ? bpf_map_lookup_elem(in, &label) : 0;
-	return program ? *program : 0;
+	row = label_row(v->slot, label);
+	return row ? row->program : 0;
 }
 
 /* The class of the program that the current task runs. It is found at exec,
@@ -121,163 +114,202 @@ static __noinline __u32 current_program(struct view *v)
 	return program;
 }
 
-/*
- * The verdict on one access by the current task, and its event. A global
- * function: the verifier looks at it once. `about` is ABOUT(kind, 0, 0, hook).
- */
-__noinline int decide(__u64 resource, __u64 word, __u32 label, __u32 program, __u32 about)
+/* Two kinds of access to judge, the one to report first below, and the hook. */
+#define ORDER(first, second, hook) ((first) | (second) << 8 | (hook) << 16)
+
+/* Counts and reports a decision, unless another build does. */
+static __noinline void tell(struct dentry *dentry, struct view *v, __u32 rule, __u32 about)
 {
-	__u32 slot = word >> TREE_BITS & (SLOTS - 1), zero = 0, rule = 0, kind = about & 0xff;
-	struct generation *g = bpf_map_lookup_elem(&generations, &slot);
+	__u32 zero = 0;
 	struct daemon *daemon = bpf_map_lookup_elem(&daemons, &zero);
-	struct verdict *row = 0;
-	struct role *role;
-	struct cell *cell;
-	__u8 flags = 0, action;
-	bool deny;
+	__u64 *hit;
+	void *in;
 
-	if (!g || !daemon || kind >= KINDS)
-		return 0;
-	if (label == UNJUDGED) {
-		/* Nobody can tell which rules would match. */
-		deny = g->blocks & (1 << kind);
-		action = deny ? ACTION_BLOCK : ACTION_AUDIT;
-		flags = EVENT_UNJUDGED;
-		goto decided;
+	if (!daemon || daemon->owner != owner)
+		return;
+	in = inner(&hits, v->slot);
+	hit = in ? bpf_map_lookup_elem(in, &rule) : 0;
+	if (hit)
+		__sync_fetch_and_add(hit, 1);
+	report(number(dentry), v->word >> TREE_BITS, rule, about);
+}
+
+/* Carries out a cell that blocks or audits: whether the access is denied. */
+static __noinline bool enact(struct dentry *dentry, struct view *v, struct cell *cell, __u32 kind,
+			     __u32 hook)
+{
+	bool deny = cell->action == ACTION_BLOCK;
+	__u32 flags = 0, zero = 0;
+
+	if (cell->flags & CELL_OTHERWISE)
+		flags = EVENT_OTHERWISE;
+	if (deny && !(cell->flags & CELL_DANGEROUS)) {
+		struct daemon *daemon = bpf_map_lookup_elem(&daemons, &zero);
+		__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+
+		/* A machine without its init, or a daemon that locks itself
+		 * out, cannot be put right. */
+		if (tgid == 1 || (daemon && tgid == daemon->tgid)) {
+			deny = false;
+			flags |= EVENT_EXEMPT | EVENT_PERMITTED;
+		}
 	}
-	role = &g->base;
-	if (program) {
-		struct role_key key = {.program = program};
-		void *in = inner(&roles, slot);
+	if (deny && v->generation->flags & GENERATION_AUDIT) {
+		deny = false;
+		flags |= EVENT_PERMITTED;
+	}
+	tell(dentry, v, cell->rule, ABOUT(kind, cell->action, flags, hook));
+	return deny;
+}
 
-		if (in)
+/* An access of which nobody can tell which rules would match. */
+static __noinline int unjudged(struct dentry *dentry, __u32 kinds, __u32 order, struct view *v)
+{
+	bool deny = v->generation->blocks & kinds;
+	__u32 flags = EVENT_UNJUDGED;
+	bool permitted = deny && v->generation->flags & GENERATION_AUDIT;
+
+	if (permitted)
+		flags |= EVENT_PERMITTED;
+	tell(dentry, v, 0,
+	     ABOUT(order & 7, deny ? ACTION_BLOCK : ACTION_AUDIT, flags, order >> 16));
+	return deny && !permitted ? -EACCES : 0;
+}
+
+#define DECIDES(cell) ((cell)->action == ACTION_BLOCK || (cell)->action == ACTION_AUDIT)
+
+/* A hook may return 0 and small negative numbers only: constants, so that the
+ * verifier sees them. */
+static __noinline int judge_label(struct dentry *dentry, __u32 label, __u32 kinds, __u32 order,
+				  struct view *v)
+{
+	struct generation *g = v->generation;
+	__u32 first = order & 7, second = order >> 8 & 7;
+	struct role *role = &g->base;
+	struct verdict *row = 0;
+
+	if (label == UNJUDGED)
+		return unjudged(dentry, kinds, order, v);
+	if (g->flags & GENERATION_PROGRAMS &&
+	    (label & LABEL_BY_PROGRAM || g->flags & GENERATION_DEFAULTS)) {
+		struct role_key key = {.program = current_program(v)};
+		void *in = inner(&roles, v->slot);
+
+		if (in && key.program)
 			role = bpf_map_lookup_elem(in, &key);
 		if (!role)
 			role = &g->base;
 	}
 	if (label) {
-		struct verdict_key key = {.label = label};
-		void *in = inner(&verdicts, slot);
+		struct verdict_key key = {.role = role->base, .label = label};
+		void *in = inner(&verdicts, v->slot);
 
-		if (in && label & LABEL_BY_PROGRAM) {
+		if (in && label & LABEL_BY_PROGRAM && role->id != role->base) {
 			key.role = role->id;
 			row = bpf_map_lookup_elem(in, &key);
-		}
-		if (in && !row) {
 			key.role = role->base;
-			row = bpf_map_lookup_elem(in, &key);
 		}
+		if (in && !row)
+			row = bpf_map_lookup_elem(in, &key);
 	}
 	if (!row)
 		row = &role->otherwise;
-	cell = &row->cells[kind];
-	action = cell->action;
-	if (action == ACTION_NONE || action == ACTION_ALLOW)
-		return 0;
-	rule = cell->rule;
-	if (cell->flags & CELL_OTHERWISE)
-		flags = EVENT_OTHERWISE;
-	deny = action == ACTION_BLOCK;
-	if (deny && !(cell->flags & CELL_DANGEROUS)) {
-		__u32 tgid = bpf_get_current_pid_tgid() >> 32;
-
-		/* A machine without its init, or a daemon that locks itself
-		 * out, cannot be put right. */
-		if (tgid == 1 || tgid == daemon->tgid) {
-			deny = false;
-			flags |= EVENT_EXEMPT | EVENT_PERMITTED;
-		}
-	}
-decided:
-	if (deny && g->flags & GENERATION_AUDIT) {
-		deny = false;
-		flags |= EVENT_PERMITTED;
-	}
-	if (daemon->owner == owner) {
-		void *in = inner(&hits, slot);
-		__u64 *hit = in ? bpf_map_lookup_elem(in, &rule) : 0;
-
-		if (hit)
-			__sync_fetch_and_add(hit, 1);
-		report(resource, word >> TREE_BITS, rule, about | ABOUT(0, action, flags, 0));
-	}
-	return deny ? -EACCES : 0;
-}
-
-/* Two kinds of access to judge, the one to report first below, and the hook. */
-#define ORDER(first, second, hook) ((first) | (second) << 8 | (hook) << 16)
-
-/* Judges one file for every kind in the mask `kinds`. */
-static __noinline int judge(struct dentry *dentry, struct vfsmount *mnt, __u32 kinds, __u32 order)
-{
-	__u32 first = order & 7, second = order >> 8 & 7, hook = order >> 16;
-	__u32 label, state, program = 0;
-	struct view v;
-
-	if (!look(&v))
-		return 0;
-	kinds &= v.generation->kinds;
-	if (!kinds)
-		return 0;
-	label = label_of(dentry, mnt, &v, &state);
-	if (!label && !(v.generation->flags & GENERATION_DEFAULTS))
-		return 0;
-	if (v.generation->flags & GENERATION_PROGRAMS)
-		program = current_program(&v);
-	/* A constant: a hook may return 0 and small negative numbers only. */
-	if (kinds & (1 << first) &&
-	    decide(number(dentry), v.word, label, program, ABOUT(first, 0, 0, hook)))
+	if (kinds & (1 << first) && DECIDES(&row->cells[first]) &&
+	    enact(dentry, v, &row->cells[first], first, order >> 16))
 		return -EACCES;
-	if (second != first && kinds & (1 << second) &&
-	    decide(number(dentry), v.word, label, program, ABOUT(second, 0, 0, hook)))
+	if (second != first && kinds & (1 << second) && DECIDES(&row->cells[second]) &&
+	    enact(dentry, v, &row->cells[second], second, order >> 16))
 		return -EACCES;
 	return 0;
 }
 
-static __always_inline int judge_one(struct dentry *dentry, struct vfsmount *mnt, __u32 kind,
-				     __u32 hook)
+/* Whether a valid entry says that nothing is decided about these kinds of
+ * access: most accesses end here. */
+static __always_inline bool undecided(struct view *v, struct cached *c, __u32 kinds)
 {
-	return judge(dentry, mnt, 1 << kind, ORDER(kind, kind, hook));
+	if (!(c->kinds & kinds))
+		return true;
+	return c->label & LABEL_BY_PROGRAM && !(c->base_kinds & kinds) && !current_program(v);
+}
+
+/* Judges one file for every kind in the mask `kinds`; `c` is its valid entry
+ * or 0. */
+static __always_inline int judge(struct dentry *dentry, struct path *path, __u32 kinds,
+				 __u32 order, struct view *v, struct cached *c)
+{
+	__u32 label;
+
+	kinds &= v->generation->kinds;
+	if (!kinds)
+		return 0;
+	if (c) {
+		if (undecided(v, c, kinds))
+			return 0;
+		label = c->label;
+	} else {
+		label = label_by_walk(dentry, path, v);
+		if (!label && !(v->generation->flags & GENERATION_DEFAULTS))
+			return 0;
+	}
+	return judge_label(dentry, label, kinds, order, v);
+}
+
+static __noinline int judge_one(struct dentry *dentry, struct path *path, __u32 kind, __u32 hook)
+{
+	struct view v;
+
+	if (!look(&v))
+		return 0;
+	return judge(dentry, path, 1 << kind, ORDER(kind, kind, hook), &v,
+		     entry_of(dentry, dentry->d_inode, v.control, v.word));
 }
 
 /* A file that is about to get another name: who may not use it in every way
  * may not take it out of the rule's reach. */
-static __always_inline int judge_renamed(struct dentry *dentry, struct vfsmount *mnt, __u32 hook)
+static __noinline int judge_renamed(struct dentry *dentry, struct path *path, __u32 hook)
 {
-	return judge(dentry, mnt, 1 << KIND_WRITE | 1 << KIND_MOVE,
-		     ORDER(KIND_WRITE, KIND_MOVE, hook));
+	struct view v;
+
+	if (!look(&v))
+		return 0;
+	return judge(dentry, path, 1 << KIND_WRITE | 1 << KIND_MOVE,
+		     ORDER(KIND_WRITE, KIND_MOVE, hook), &v, 0);
 }
 
-/* The same for what lies beneath a directory: `from` and `to` are its names. */
-static __noinline int judge_moved(struct dentry *from, struct dentry *to, struct vfsmount *mnt,
+/*
+ * The same for what lies beneath a directory: `from` and `to` are its names.
+ * `below` leaves out the rules that hold everywhere; to a place that the host's
+ * mount table does not show, those are lost too.
+ */
+static __noinline int judge_moved(struct dentry *from, struct dentry *to, struct path *path,
 				  __u32 hook)
 {
 	struct inode *inode = from->d_inode;
+	__u32 before, after, label = UNJUDGED;
+	bool everywhere; /* a rule begins with a double star */
 	struct view v;
 	struct state *s;
-	__u32 before, after, program = 0, label = UNJUDGED;
 	void *in;
 
 	if (!inode || (inode->i_mode & S_IFMT) != S_IFDIR)
 		return 0;
 	if (!look(&v) || !(v.generation->kinds & (1 << KIND_MOVE)))
 		return 0;
-	before = state_by_walk(from, mnt, &v);
-	after = state_by_walk(to, mnt, &v);
+	before = state_by_walk(from, path, &v);
+	after = state_by_walk(to, path, &v);
 	if (before == after && before < RETRY)
 		return 0;
-	if (v.generation->flags & GENERATION_PROGRAMS)
-		program = current_program(&v);
 	if (before < RETRY && after < RETRY) {
 		in = inner(&states, v.slot);
+		s = in ? bpf_map_lookup_elem(in, &v.generation->start) : 0;
+		everywhere = s && s->otherwise;
 		s = in ? bpf_map_lookup_elem(in, &before) : 0;
-		if (!s || !s->below)
+		if (s && s->below)
+			label = s->below;
+		else if (after || !everywhere)
 			return 0;
-		label = s->below;
 	}
-	if (decide(number(from), v.word, label, program, ABOUT(KIND_MOVE, 0, 0, hook)))
-		return -EACCES;
-	return 0;
+	return judge_label(from, label, 1 << KIND_MOVE, ORDER(KIND_MOVE, KIND_MOVE, hook), &v);
 }
 
 #endif

@@ -40,7 +40,6 @@ struct inode {
 	__u16 i_mode;
 	struct super_block *i_sb;
 	unsigned long i_ino;
-	const unsigned int i_nlink;
 };
 
 struct dentry {

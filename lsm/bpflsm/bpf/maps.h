@@ -71,7 +71,7 @@ struct {
 PER_GENERATION(edges, BPF_MAP_TYPE_HASH, 0, struct edge, __u32);
 PER_GENERATION(states, BPF_MAP_TYPE_ARRAY, BPF_F_INNER_MAP, __u32, struct state);
 PER_GENERATION(globs, BPF_MAP_TYPE_ARRAY, BPF_F_INNER_MAP, __u32, __u32);
-PER_GENERATION(programs, BPF_MAP_TYPE_ARRAY, BPF_F_INNER_MAP, __u32, __u32);
+PER_GENERATION(labels, BPF_MAP_TYPE_ARRAY, BPF_F_INNER_MAP, __u32, struct label);
 PER_GENERATION(roles, BPF_MAP_TYPE_HASH, 0, struct role_key, struct role);
 PER_GENERATION(verdicts, BPF_MAP_TYPE_HASH, 0, struct verdict_key, struct verdict);
 PER_GENERATION(hits, BPF_MAP_TYPE_ARRAY, BPF_F_INNER_MAP, __u32, __u64);
@@ -85,6 +85,7 @@ const struct root *root_type __attribute__((unused));
 const struct state *state_type __attribute__((unused));
 const struct role *role_type __attribute__((unused));
 const struct verdict *verdict_type __attribute__((unused));
+const struct label *label_type __attribute__((unused));
 const struct event *event_type __attribute__((unused));
 
 static __always_inline void *inner(void *outer, __u32 slot)

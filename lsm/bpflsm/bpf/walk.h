@@ -229,18 +229,16 @@ static __always_inline __u64 number(const void *pointer)
 	return plain;
 }
 
-/* The kernel's hash of the name, keyed by the parent's address. */
-static __always_inline __u64 hash_len(struct dentry *d)
-{
-	return (__u64)d->d_name.len << 32 | d->d_name.hash;
-}
-
-/* An entry never changes after it was stored: it is deleted and made anew, so
- * that no reader sees half of it. */
+/*
+ * An entry never changes after it was stored: it is deleted and made anew, so
+ * that no reader sees half of it. A dentry that is renamed counts its sequence
+ * up; that of another name, come to stand at the same address, has another
+ * hash, which the kernel keys by the parent's address.
+ */
 static __always_inline bool current_entry(struct cached *c, struct dentry *d, __u64 word)
 {
-	return c->word == word && c->dentry == (__u64)d && c->parent == (__u64)d->d_parent &&
-	       c->hash_len == hash_len(d) && c->seq == sequence(d);
+	return c->word == word && c->dentry == (__u64)d && c->seq == sequence(d) &&
+	       c->hash == d->d_name.hash;
 }
 
 static __always_inline __u32 label_of_state(__u32 slot, __u32 state)
@@ -251,15 +249,24 @@ static __always_inline __u32 label_of_state(__u32 slot, __u32 state)
 	return s ? s->label : UNJUDGED;
 }
 
+static __always_inline struct label *label_row(__u32 slot, __u32 label)
+{
+	__u32 index = label & ~LABEL_BY_PROGRAM;
+	void *in = inner(&labels, slot);
+
+	return in ? bpf_map_lookup_elem(in, &index) : 0;
+}
+
 /* `seq` is the dentry's sequence count at which the state was found. */
 static __noinline void store(struct dentry *d, __u32 seq, __u64 word, __u32 slot, __u32 state)
 {
 	struct inode *inode = d->d_inode;
+	struct generation *g;
+	struct label *row;
 	struct cached value = {
 		.word = word,
 		.dentry = (__u64)d,
-		.parent = (__u64)d->d_parent,
-		.hash_len = hash_len(d),
+		.hash = d->d_name.hash,
 		.seq = seq,
 		.state = state,
 	};
@@ -267,7 +274,14 @@ static __noinline void store(struct dentry *d, __u32 seq, __u64 word, __u32 slot
 	if (!inode || seq & 1 || sequence(d) != seq)
 		return;
 	value.label = label_of_state(slot, state);
-	value.directory = (inode->i_mode & S_IFMT) == S_IFDIR;
+	row = label_row(slot, value.label);
+	if (!row)
+		return;
+	value.kinds = row->kinds;
+	value.base_kinds = row->base_kinds;
+	g = bpf_map_lookup_elem(&generations, &slot);
+	if (!g || g->flags & GENERATION_DEFAULTS)
+		value.kinds = value.base_kinds = 0xff; /* an allow-list decides about all */
 	/* Names that a remote end changes, or that are not known yet. */
 	if (d->d_flags & (DCACHE_OP_REVALIDATE | DCACHE_DISCONNECTED))
 		return;
@@ -281,7 +295,7 @@ static __noinline void store(struct dentry *d, __u32 seq, __u64 word, __u32 slot
  * Nothing read here is locked; at the end everything is read again that a
  * rename could have changed.
  */
-static __always_inline __u32 state_of(struct dentry *dentry, struct vfsmount *mnt, __u32 slot, __u64 word,
+static __always_inline __u32 state_of(struct dentry *dentry, struct path *path, __u32 slot, __u64 word,
 				      __u32 start, bool caching)
 {
 	struct dentry *parent = dentry->d_parent;
@@ -301,7 +315,7 @@ static __always_inline __u32 state_of(struct dentry *dentry, struct vfsmount *mn
 	above = sequence(parent);
 	first = root ? *root : start;
 	if (!root) {
-		__u64 point = mount_point(number(mnt));
+		__u64 point = path ? mount_point(number(path->mnt)) : 0;
 
 		root = point ? root_state(slot, BPF_CORE_READ((struct dentry *)point, d_sb, s_dev)) : 0;
 		if (root)
@@ -346,10 +360,10 @@ static __always_inline __u32 state_of(struct dentry *dentry, struct vfsmount *mn
 	return state;
 }
 
-static __noinline __u32 state_caching(struct dentry *dentry, struct vfsmount *mnt, __u32 slot, __u64 word,
+static __noinline __u32 state_caching(struct dentry *dentry, struct path *path, __u32 slot, __u64 word,
 				      __u32 start)
 {
-	return state_of(dentry, mnt, slot, word, start, true);
+	return state_of(dentry, path, slot, word, start, true);
 }
 
 static __noinline __u32 state_plain(struct dentry *dentry, __u32 slot, __u64 word, __u32 start)
@@ -357,25 +371,19 @@ static __noinline __u32 state_plain(struct dentry *dentry, __u32 slot, __u64 wor
 	return state_of(dentry, 0, slot, word, start, false);
 }
 
-/* The label that the inode's storage holds, or RETRY where it holds none that
- * is valid now. A file of several names is walked each time. */
-static __always_inline __u32 cached_label(struct dentry *dentry, struct control *control,
-					  __u64 word, __u32 *state)
+/* What the inode's storage holds for this name, if that is valid now. */
+static __always_inline struct cached *entry_of(struct dentry *dentry, struct inode *inode,
+					       struct control *control, __u64 word)
 {
-	struct inode *inode = dentry->d_inode;
 	struct cached *c = bpf_inode_storage_get(&inodes, inode, 0, 0);
-	__u32 label;
 
 	if (!c || !current_entry(c, dentry, word))
-		return RETRY;
-	if (!c->directory && inode->i_nlink > 1)
-		return RETRY;
-	label = c->label;
-	*state = c->state;
-	/* Read last: a move that began before the entry was read shows here. */
+		return 0;
+	/* Read last: a move that began before the entry was read shows here.
+	 * The entry itself never changes. */
 	if (moving || control->current != word)
-		return RETRY;
-	return label;
+		return 0;
+	return c;
 }
 
 #endif
