@@ -4,6 +4,7 @@ package bpflsm
 
 import (
 	"bufio"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -111,6 +112,14 @@ func doOne(op string, a []string) error {
 		return unix.Setxattr(a[0], "user.x", []byte("1"), 0)
 	case "removexattr":
 		return unix.Removexattr(a[0], "user.x")
+	case "setacl": // version 2; user::rw-, user 1000:r--, group::r--, mask::r--, other::r--
+		acl := []byte{2, 0, 0, 0}
+		for _, e := range [][3]uint32{{1, 6, 1<<32 - 1}, {2, 4, 1000}, {4, 4, 1<<32 - 1}, {16, 4, 1<<32 - 1}, {32, 4, 1<<32 - 1}} {
+			acl = binary.LittleEndian.AppendUint16(acl, uint16(e[0]))
+			acl = binary.LittleEndian.AppendUint16(acl, uint16(e[1]))
+			acl = binary.LittleEndian.AppendUint32(acl, e[2])
+		}
+		return unix.Setxattr(a[0], "system.posix_acl_access", acl, 0)
 	case "stat":
 		var st unix.Stat_t
 		return unix.Stat(a[0], &st)

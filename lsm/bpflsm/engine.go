@@ -87,8 +87,12 @@ func (e *Engine) open() error {
 	if err := spec.Variables["owner"].Set(e.owner); err != nil {
 		return fmt.Errorf("set the owner: %w", err)
 	}
+	missing, err := without()
+	if err != nil {
+		return err
+	}
 	var objects engineObjects
-	if err := e.adoptPrograms(&objects); err == nil {
+	if err := e.adoptPrograms(&objects, missing); err == nil {
 		e.objects, e.maps = &objects, &objects.engineMaps
 		return e.hello()
 	} else if !errors.Is(err, fs.ErrNotExist) {
@@ -99,10 +103,15 @@ func (e *Engine) open() error {
 			m.Pinning = ebpf.PinByName
 		}
 	}
+	for name := range missing {
+		delete(spec.Programs, name)
+	}
 	options := ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: e.mapDir()}}
-	if err := spec.LoadAndAssign(&objects, &options); err != nil {
+	loaded, err := ebpf.NewCollectionWithOptions(spec, options)
+	if err != nil {
 		return fmt.Errorf("load the programs: %w", err)
 	}
+	assign(&objects, loaded)
 	e.objects, e.maps = &objects, &objects.engineMaps
 	if err := e.pinPrograms(); err != nil {
 		return err

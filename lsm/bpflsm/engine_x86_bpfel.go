@@ -174,7 +174,9 @@ const (
 	engineProgBprmCheckSecurity  = "bprm_check_security"
 	engineProgBprmCommittedCreds = "bprm_committed_creds"
 	engineProgFileOpen           = "file_open"
+	engineProgInodeRemoveAcl     = "inode_remove_acl"
 	engineProgInodeRemovexattr   = "inode_removexattr"
+	engineProgInodeSetAcl        = "inode_set_acl"
 	engineProgInodeSetxattr      = "inode_setxattr"
 	engineProgMmapFile           = "mmap_file"
 	engineProgPathChmod          = "path_chmod"
@@ -250,7 +252,9 @@ type engineProgramSpecs struct {
 	BprmCheckSecurity  *ebpf.ProgramSpec `ebpf:"bprm_check_security"`
 	BprmCommittedCreds *ebpf.ProgramSpec `ebpf:"bprm_committed_creds"`
 	FileOpen           *ebpf.ProgramSpec `ebpf:"file_open"`
+	InodeRemoveAcl     *ebpf.ProgramSpec `ebpf:"inode_remove_acl"`
 	InodeRemovexattr   *ebpf.ProgramSpec `ebpf:"inode_removexattr"`
+	InodeSetAcl        *ebpf.ProgramSpec `ebpf:"inode_set_acl"`
 	InodeSetxattr      *ebpf.ProgramSpec `ebpf:"inode_setxattr"`
 	MmapFile           *ebpf.ProgramSpec `ebpf:"mmap_file"`
 	PathChmod          *ebpf.ProgramSpec `ebpf:"path_chmod"`
@@ -390,7 +394,9 @@ type enginePrograms struct {
 	BprmCheckSecurity  *ebpf.Program `ebpf:"bprm_check_security"`
 	BprmCommittedCreds *ebpf.Program `ebpf:"bprm_committed_creds"`
 	FileOpen           *ebpf.Program `ebpf:"file_open"`
+	InodeRemoveAcl     *ebpf.Program `ebpf:"inode_remove_acl"`
 	InodeRemovexattr   *ebpf.Program `ebpf:"inode_removexattr"`
+	InodeSetAcl        *ebpf.Program `ebpf:"inode_set_acl"`
 	InodeSetxattr      *ebpf.Program `ebpf:"inode_setxattr"`
 	MmapFile           *ebpf.Program `ebpf:"mmap_file"`
 	PathChmod          *ebpf.Program `ebpf:"path_chmod"`
@@ -414,7 +420,9 @@ func (p *enginePrograms) Close() error {
 		p.BprmCheckSecurity,
 		p.BprmCommittedCreds,
 		p.FileOpen,
+		p.InodeRemoveAcl,
 		p.InodeRemovexattr,
+		p.InodeSetAcl,
 		p.InodeSetxattr,
 		p.MmapFile,
 		p.PathChmod,

@@ -16,6 +16,7 @@ type hook struct {
 	programs  bool   // needed where rules tell programs apart
 	always    bool   // needed by every ruleset
 	since     string // kernel that has it in this form
+	before    string // the hook that judges this on kernels that lack it, "" = none
 	sleepable string // kernels where it may sleep, "" = none
 	judges    string // for the threat model
 }
@@ -39,10 +40,19 @@ var hooks = []hook{
 	{name: "path_chown", kinds: []lsm.Kind{lsm.KindWrite}, since: "6.1", sleepable: "6.12", judges: "changing the owner"},
 	{name: "inode_setxattr", kinds: []lsm.Kind{lsm.KindWrite}, since: "6.1", sleepable: "6.1", judges: "setting an extended attribute"},
 	{name: "inode_removexattr", kinds: []lsm.Kind{lsm.KindWrite}, since: "6.1", sleepable: "6.1", judges: "removing an extended attribute"},
+	{name: "inode_set_acl", kinds: []lsm.Kind{lsm.KindWrite}, since: "6.2", before: "inode_setxattr", sleepable: "6.2", judges: "setting an access control list"},
+	{name: "inode_remove_acl", kinds: []lsm.Kind{lsm.KindWrite}, since: "6.2", before: "inode_removexattr", sleepable: "6.2", judges: "removing an access control list"},
 	{name: "bprm_committed_creds", programs: true, since: "6.1", sleepable: "6.1", judges: "which program a process runs"},
 	{name: "task_alloc", programs: true, since: "6.1", sleepable: "6.1", judges: "what a child inherits"},
 	{name: "rename_begin", target: "vfs_rename", always: true, since: "6.1", judges: "that nothing cached is believed while a directory moves"},
 	{name: "rename_end", target: "vfs_rename", exit: true, always: true, since: "6.1", judges: "that nothing cached before it is believed afterwards"},
+}
+
+func (h *hook) kernelName() string {
+	if h.target != "" {
+		return h.target
+	}
+	return "bpf_lsm_" + h.name
 }
 
 // needed lists the hooks for these access kinds, as indexes into hooks.

@@ -204,6 +204,7 @@ func TestAccessKinds(t *testing.T) {
 		{name: "chmod", do: "chmod in/file", byWrite: syscall.EACCES, elsewhere: "chmod out/file"},
 		{name: "chown", do: "chown in/file", byWrite: syscall.EACCES, elsewhere: "chown out/file"},
 		{name: "setxattr", do: "setxattr in/file", byWrite: syscall.EACCES, elsewhere: "setxattr out/file"},
+		{name: "set ACL", do: "setacl in/file", byWrite: syscall.EACCES, elsewhere: "setacl out/file"},
 		{name: "removexattr", do: "-setxattr out/file;removexattr out/file", elsewhere: "stat out/file"},
 		{name: "rename directory", do: "rename in moved", byRead: syscall.EACCES, byWrite: syscall.EACCES, undo: "rename moved in", elsewhere: "rename out moved", undoElsewhere: "rename moved out"},
 	}

@@ -36,9 +36,28 @@ func each(objects any, fn func(name string, field reflect.Value) error) error {
 	return nil
 }
 
-// adoptPrograms opens this build's pinned programs and maps. The error wraps
-// fs.ErrNotExist where they are not all there.
-func (e *Engine) adoptPrograms(objects *engineObjects) (err error) {
+// assign moves what was loaded into the struct. A program of a hook that this
+// kernel lacks stays nil.
+func assign(objects *engineObjects, loaded *ebpf.Collection) {
+	defer loaded.Close()
+	_ = each(&objects.engineMaps, func(name string, field reflect.Value) error {
+		field.Set(reflect.ValueOf(loaded.DetachMap(name)))
+		return nil
+	})
+	_ = each(&objects.enginePrograms, func(name string, field reflect.Value) error {
+		field.Set(reflect.ValueOf(loaded.DetachProgram(name)))
+		return nil
+	})
+	_ = each(&objects.engineVariables, func(name string, field reflect.Value) error {
+		field.Set(reflect.ValueOf(loaded.Variables[name]))
+		return nil
+	})
+}
+
+// adoptPrograms opens this build's pinned programs and maps, but for the
+// programs that this kernel lacks. The error wraps fs.ErrNotExist where they
+// are not all there.
+func (e *Engine) adoptPrograms(objects *engineObjects, missing map[string]bool) (err error) {
 	defer func() {
 		if err != nil {
 			objects.Close()
@@ -57,6 +76,9 @@ func (e *Engine) adoptPrograms(objects *engineObjects) (err error) {
 		return err
 	}
 	return each(&objects.enginePrograms, func(name string, field reflect.Value) error {
+		if missing[name] {
+			return nil
+		}
 		p, err := ebpf.LoadPinnedProgram(filepath.Join(e.buildDir(), "programs", name), nil)
 		if err != nil {
 			return fmt.Errorf("adopt program %s: %w", name, err)
@@ -83,7 +105,11 @@ func (e *Engine) pinPrograms() error {
 		return fmt.Errorf("make the pin directory: %w", err)
 	}
 	err := each(&e.objects.enginePrograms, func(name string, field reflect.Value) error {
-		if err := field.Interface().(*ebpf.Program).Pin(filepath.Join(temporary, name)); err != nil {
+		p := field.Interface().(*ebpf.Program)
+		if p == nil {
+			return nil
+		}
+		if err := p.Pin(filepath.Join(temporary, name)); err != nil {
 			return fmt.Errorf("pin program %s: %w", name, err)
 		}
 		return nil
@@ -122,7 +148,7 @@ func (e *Engine) attach(list []int) (added []*hook, err error) {
 	}()
 	for _, i := range list {
 		h := &hooks[i]
-		if e.links[h.name] != nil {
+		if e.links[h.name] != nil || e.program(h.name) == nil {
 			continue
 		}
 		if l, err := link.LoadPinnedLink(e.linkPin(h), nil); err == nil {

@@ -52,11 +52,8 @@ func (e *Engine) Probe() (lsm.Support, error) {
 		}
 	}
 	for _, h := range hooks {
-		target := h.target
-		if target == "" {
-			target = "bpf_lsm_" + h.name
-		}
-		if err := hasFunc(kernel, target); err == nil {
+		target := h.kernelName()
+		if err := hasFunc(kernel, target); err == nil || h.before != "" && errors.Is(err, btf.ErrNotFound) {
 			continue
 		} else if !errors.Is(err, btf.ErrNotFound) {
 			return s, err
@@ -69,6 +66,26 @@ func (e *Engine) Probe() (lsm.Support, error) {
 		}
 	}
 	return s, nil
+}
+
+// without lists the hooks that this kernel lacks because another judges the
+// same there. Their programs cannot be loaded.
+func without() (map[string]bool, error) {
+	kernel, err := btf.LoadKernelSpec()
+	if err != nil {
+		return nil, fmt.Errorf("read the kernel's types: %w", err)
+	}
+	missing := map[string]bool{}
+	for i := range hooks {
+		if h := &hooks[i]; h.before == "" {
+			continue
+		} else if err := hasFunc(kernel, h.kernelName()); errors.Is(err, btf.ErrNotFound) {
+			missing[h.name] = true
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return missing, nil
 }
 
 func hasFunc(kernel *btf.Spec, name string) error {

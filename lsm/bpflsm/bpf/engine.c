@@ -34,6 +34,8 @@ enum hook {
 	HOOK_path_chown,
 	HOOK_inode_setxattr,
 	HOOK_inode_removexattr,
+	HOOK_inode_set_acl,
+	HOOK_inode_remove_acl,
 };
 
 SEC("lsm/file_open")
@@ -156,6 +158,17 @@ CHANGE(inode_setxattr, void *idmap, struct dentry *dentry)
 CHANGE(inode_removexattr, void *idmap, struct dentry *dentry)
 {
 	return judge_one(dentry, 0, KIND_WRITE, HOOK_inode_removexattr);
+}
+
+/* Since 6.2; before, an ACL was an extended attribute like others. */
+CHANGE(inode_set_acl, void *idmap, struct dentry *dentry)
+{
+	return judge_one(dentry, 0, KIND_WRITE, HOOK_inode_set_acl);
+}
+
+CHANGE(inode_remove_acl, void *idmap, struct dentry *dentry)
+{
+	return judge_one(dentry, 0, KIND_WRITE, HOOK_inode_remove_acl);
 }
 
 /* The arguments are read where they are used: the stack is short. */
