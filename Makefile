@@ -3,6 +3,8 @@ KERNELS ?= 6.1 6.12
 VERSION ?= $(or $(patsubst v%,%,$(shell git describe --tags --match 'v[0-9]*' 2>/dev/null)),0.1.0)
 FUZZTIME ?= 20s
 VM_TIMEOUT ?= 15m
+# How many guests run at once. Each takes one core and up to 2 GB.
+VM_JOBS ?= 2
 
 # Tests of a package inside the minimal guest, on every kernel (build tag "kernel"): name=package, one a line.
 KERNEL_TESTS := \
@@ -23,7 +25,7 @@ override kernels := $(if $(filter all,$(KERNELS)),5.10 6.1 6.12 7.2,$(KERNELS))
 NFPM_VERSION ?= v2.45.2
 NFPM := go run github.com/goreleaser/nfpm/v2/cmd/nfpm@$(NFPM_VERSION)
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
-LDFLAGS := -s -w -X github.com/hostarmor/hostarmor/daemon/version.release=$(VERSION)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(shell git rev-parse HEAD 2>/dev/null)
 
 .PHONY: FORCE
 FORCE:
@@ -32,7 +34,7 @@ FORCE:
 help: ## list the targets (this)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  KERNELS=\"$(KERNELS)\" (5.10 6.1 6.12 7.2, or all), VERSION=$(VERSION), FUZZTIME=$(FUZZTIME)"
+	@echo "  KERNELS=\"$(KERNELS)\" (5.10 6.1 6.12 7.2, or all), VM_JOBS=$(VM_JOBS), VERSION=$(VERSION), FUZZTIME=$(FUZZTIME)"
 
 .PHONY: generate
 generate: deps-bpf ## regenerate the BPF objects and all other generated files
@@ -44,38 +46,49 @@ build: $(PROGRAMS) ## static binaries into build/
 $(PROGRAMS): build/%: FORCE
 	CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)" -o $@ ./cmd/$*
 
+# -short leaves out the longest of the random tests, which have no goroutines.
 .PHONY: test
-test: deps check ## everything: vet, format, unit tests, race detector, lint, VM tests
+test: deps check ## everything: format, vet, unit tests, race detector, lint, VM tests
+	@echo "test: unit tests"
 	go test ./...
-	go test -race ./...
-	$(MAKE) lint
-	$(MAKE) test-vm
+	@echo "test: unit tests under the race detector"
+	CGO_ENABLED=1 go test -race -short ./...
+	@echo "test: lint"
+	@$(MAKE) --no-print-directory lint
+	@echo "test: tests on real kernels ($(kernels)), $(VM_JOBS) at a time"
+	@$(MAKE) --no-print-directory test-vm
+	@echo "test: everything passed"
 
 .PHONY: check
 check: ## gofmt and go vet
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted (run gofmt -w): $$unformatted" >&2; exit 1; fi
 	go vet ./...
-	go vet -tags kernel,e2e,vm ./...
+	go vet -tags kernel,bench,e2e,vm ./...
 
 .PHONY: lint
-lint: check deps-bpf ## check, staticcheck, and are the generated files up to date
+lint: check deps-bpf ## check, go.mod, staticcheck, and are the generated files up to date
+	go mod tidy -diff
 	$(STATICCHECK) ./...
-	$(STATICCHECK) -tags kernel,e2e,vm ./...
+	$(STATICCHECK) -tags kernel,bench,e2e,vm ./...
 	test/vm/generated.sh
 
+# All of them run, and then it fails if one has failed.
 .PHONY: test-vm
-test-vm: test-smoke test-kernel test-e2e ## tests on real kernels in QEMU: KERNELS="6.1 6.12"
+test-vm: ## tests on real kernels in QEMU: KERNELS="6.1 6.12"
+	@rm -rf build/log
+	@code=0; $(MAKE) --no-print-directory -k -j $(VM_JOBS) test-smoke test-kernel test-e2e || code=$$?; \
+		echo; echo "Tests on real kernels:"; cat build/log/*.result || true; exit $$code
 
 .PHONY: test-smoke
 test-smoke: vm
-	go test -count=1 -timeout 20m -tags vm ./test/vm/...
+	test/vm/logged.sh $@ go test -count=1 -timeout 20m -tags vm ./test/vm/...
 
 .PHONY: test-kernel test-e2e
 test-kernel:
 test-e2e:
 
 # in-vm starts a test binary in a guest: $(call in-vm,kernel,flags,binary)
-in-vm = build/vm run --kernel $1 --timeout $(VM_TIMEOUT) $2 -- $3 -test.v -test.timeout 0
+in-vm = test/vm/logged.sh $$@ build/vm run --kernel $1 --timeout $(VM_TIMEOUT) $2 -- $3 -test.v -test.timeout 0
 
 define kernel-test
 build/$1.test: FORCE
@@ -106,6 +119,13 @@ test-e2e: test-e2e-$1-$2
 
 endef
 $(foreach t,$(E2E_TESTS),$(eval $(call e2e-test,$(word 1,$(subst =, ,$t)),$(word 2,$(subst =, ,$t)))))
+
+# Reboots of one machine, driven from here.
+boot_tests := $(addprefix test-boot-,$(kernels))
+.PHONY: $(boot_tests)
+test-e2e: $(boot_tests)
+$(boot_tests): test-boot-%: vm-full deb
+	test/vm/logged.sh $@ env KERNELS=$* go test -count=1 -timeout 1h -v -tags vm ./test/e2e/boot
 
 # The harness itself, and its cache.
 .PHONY: vm vm-full
@@ -144,8 +164,18 @@ fuzz: ## every fuzz target for FUZZTIME
 	done
 
 .PHONY: bench
-bench: ## benchmarks of the pure parts
+bench: ## benchmarks of the pure parts, and instruction counts on KERNELS (docs/benchmarks.md)
 	go test -run '^$$' -bench . -benchmem ./...
+	@$(MAKE) --no-print-directory -k -j $(VM_JOBS) $(addprefix bench-cost-,$(kernels))
+
+# Under icount a nanosecond of the guest's clock is one instruction, so a busy machine changes nothing.
+.PHONY: $(addprefix bench-cost-,$(kernels))
+$(addprefix bench-cost-,$(kernels)): bench-cost-%: vm build/bpflsm-bench.test
+	test/vm/logged.sh $@ build/vm run --kernel $* --icount --memory 3000 --timeout $(VM_TIMEOUT) -- \
+		build/bpflsm-bench.test -test.run '^TestCost$$' -test.v
+
+build/bpflsm-bench.test: FORCE
+	CGO_ENABLED=0 go test -c -tags kernel,bench -o $@ ./lsm/bpflsm
 
 .PHONY: deps deps-vm deps-bpf
 deps:

@@ -88,7 +88,16 @@ func (o Options) read(path string) (content []byte, masks bool, problem *hostpol
 	if why, fix := o.unsafe(path, info); why != "" {
 		return nil, false, fileProblem(path, codeFileMode, "the file "+why, fix)
 	}
-	if info.Size() == 0 {
+	limit := o.MaxBytes
+	if limit <= 0 {
+		limit = DefaultMaxBytes
+	}
+	// Read, not asked for its size: files of /proc have none and are not empty.
+	content, err = io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, false, cannot("read", path, err)
+	}
+	if len(content) == 0 {
 		return nil, true, nil
 	}
 	if isYAML(path) {
@@ -96,14 +105,6 @@ func (o Options) read(path string) (content []byte, masks bool, problem *hostpol
 	}
 	if strings.HasSuffix(path, ".test.toml") {
 		return nil, false, fileProblem(path, codeUnreadable, "this is a test of policies, not a policy", "run it with hostarmor test")
-	}
-	limit := o.MaxBytes
-	if limit <= 0 {
-		limit = DefaultMaxBytes
-	}
-	content, err = io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, false, cannot("read", path, err)
 	}
 	if int64(len(content)) > limit {
 		return nil, false, fileProblem(path, codeTooLarge, fmt.Sprintf("the file has %d bytes, more than the limit of %d", max(info.Size(), limit+1), limit), "split the policy into several files")

@@ -144,6 +144,7 @@ func TestReadDirsHostile(t *testing.T) {
 	w.link("etc/loop.toml", "loop.toml")
 	w.link("etc/dangling.toml", "nowhere")
 	w.link("etc/device.toml", "/dev/zero")
+	w.link("etc/eio.toml", "/proc/self/mem") // of size 0, and yet not empty
 	w.file("etc/open.toml", goodPolicy)
 	w.must(os.Chmod(w.path("etc/open.toml"), 0o664))
 	w.file("etc/open-empty.toml", "")
@@ -159,13 +160,14 @@ func TestReadDirsHostile(t *testing.T) {
 	}
 	want := []string{
 		"etc/big.toml rejected", "etc/binary.toml rejected", "etc/dangling.toml rejected", "etc/device.toml rejected",
-		"etc/dir.toml rejected", "etc/fifo.toml rejected", "etc/fits.toml active", "etc/loop.toml rejected",
+		"etc/dir.toml rejected", "etc/eio.toml rejected", "etc/fifo.toml rejected", "etc/fits.toml active", "etc/loop.toml rejected",
 		"etc/open-empty.toml rejected", "etc/open.toml rejected", "etc/z.toml rejected",
 		"HA003 etc/big.toml:1:1: the file has 1001 bytes, more than the limit of 1000 (split the policy into several files)",
 		"HA004 etc/binary.toml:1:5: the file holds a NUL byte (write it as a text file)",
 		"HA002 etc/dangling.toml:1:1: cannot read: it is a symbolic link to nowhere, where nothing is (correct the link, or remove it)",
 		"HA002 etc/device.toml:1:1: a device, not a regular file (remove it or give it a name that does not end in .toml)",
 		"HA002 etc/dir.toml:1:1: a directory, not a file (remove it or give it a name that does not end in .toml)",
+		"HA002 etc/eio.toml:1:1: cannot read: input/output error",
 		"HA002 etc/fifo.toml:1:1: a FIFO, not a regular file (remove it or give it a name that does not end in .toml)",
 		"HA002 etc/loop.toml:1:1: cannot read: its symbolic links lead in a circle (correct the link)",
 		"HA005 etc/open-empty.toml:1:1: the file is writable by others than root (mode 0602) (chmod go-w etc/open-empty.toml)",

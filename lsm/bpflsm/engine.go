@@ -215,5 +215,6 @@ func (e *Engine) stop() error {
 	if err != nil {
 		return err
 	}
-	return e.advance(-(current >> treeBits << treeBits))
+	// One more tree change, so that no word is ever used twice.
+	return e.advance(1 - current>>treeBits<<treeBits)
 }

@@ -87,6 +87,15 @@ static __noinline __u32 program_of(struct dentry *dentry, struct view *v)
 	return row ? row->program : 0;
 }
 
+/* Whether this is the file that was executed, as far as that was seen. */
+static __always_inline bool executed(struct subject *s, struct dentry *dentry)
+{
+	struct inode *inode = dentry->d_inode;
+
+	return !s->exe_inode ||
+	       (s->exe_inode == inode->i_ino && s->exe_device == inode->i_sb->s_dev);
+}
+
 /* The class of the program that the current task runs. It is found at exec,
  * and again after a reload, by the file that was executed. */
 static __noinline __u32 current_program(struct view *v)
@@ -104,7 +113,8 @@ static __noinline __u32 current_program(struct view *v)
 	mm = task->mm;
 	if (mm) {
 		exe = mm->exe_file;
-		if (exe)
+		/* A forged /proc/self/exe is nobody's program. */
+		if (exe && (!s || executed(s, exe->f_path.dentry)))
 			program = program_of(exe->f_path.dentry, v);
 	}
 	if (s) {

@@ -12,6 +12,10 @@ if [ ${#debs[@]} -ne 1 ]; then
 fi
 [ -x build/vm ] || CGO_ENABLED=0 go build -o build/vm ./test/vm/cmd/vm
 
-echo "Booting Debian with systemd on a real $kernel kernel, emulated: some twenty seconds, longer on a busy machine."
-exec build/vm run --kernel "$kernel" --guest full --timeout 10m --quiet \
+began=$SECONDS
+echo "Booting a throw-away Debian with systemd on a real $kernel kernel, emulated: some twenty seconds, longer on a busy machine."
+build/vm run --kernel "$kernel" --guest full --timeout 10m --quiet \
 	--file "${debs[0]}:hostarmor.deb" --file test/vm/demo/demo.toml -- test/vm/demo/guest.sh
+
+printf '\n\033[1mDone, in %d seconds.\033[0m The machine is gone. To try it on one whose kernel can enforce:\n' $((SECONDS - began))
+echo "  grep -w bpf /sys/kernel/security/lsm && sudo apt install ./${debs[0]}"

@@ -16,10 +16,13 @@ fail() {
 	exit 1
 }
 
+# indented breaks long lines at words, and takes away who refused: the shell that typed for us.
+indented() { sed 's/^bash: line 1: //; s/^ *$//' | fold -s -w 96 | sed 's/^/    /'; }
+
 # show prints a command as one would type it, and runs it.
 show() {
 	printf '  # %s\n' "$1"
-	bash -o pipefail -c "$1" 2>&1 | sed 's/^/    /'
+	bash -o pipefail -c "$1" 2>&1 | indented
 	return "${PIPESTATUS[0]}"
 }
 
@@ -30,7 +33,7 @@ refused() {
 	local output
 	printf '  # %s\n' "$1"
 	output=$(bash -c "$1" 2>&1) && fail "\"$1\" was permitted"
-	sed 's/^/    /' <<<"$output"
+	indented <<<"$output"
 	grep -q 'Permission denied' <<<"$output" || fail "\"$1\" failed, and not because permission was denied"
 }
 
@@ -47,21 +50,22 @@ eventually() {
 step "A plain Debian: curl runs, and anybody can read the secret"
 mkdir -p /srv/secret && echo "the launch code" >/srv/secret/code
 works "uname -sr"
-works "curl --version | sed -n 1p"
+works "curl --version | cut -d' ' -f-3 | sed -n 1p"
 works "cat /srv/secret/code"
 
 step "Install the package"
 works "dpkg -i hostarmor.deb"
-works "systemctl start hostarmor && systemctl is-active hostarmor"
+works "systemctl is-active hostarmor"
+works "hostarmor status | sed -n 1p"
 
 step "Write a policy: no curl on this host, and nobody touches /srv/secret/"
 install -D -m 0644 demo.toml $policy
 works "cat $policy"
 works "hostarmor check $policy"
-works "hostarmor reload"
+eventually "curl still runs a minute after the policy was written" '! curl --version'
+works "hostarmor status | sed -n 1p"
 
 step "root is refused"
-eventually "curl still runs a minute after the reload" '! curl --version'
 refused "curl --version"
 refused "cat /srv/secret/code"
 refused "cp /usr/bin/true /srv/secret/trojan"
@@ -78,16 +82,15 @@ works "runuser -u user -- id -un"
 step "The decision explains itself in the journal"
 eventually "no record of a refused curl in the journal" 'journalctl -q HOSTARMOR_POLICY=demo HOSTARMOR_RULE=demo/process.no-curl | grep -q .'
 works "journalctl -q -t hostarmor -n 1 --no-pager"
-works "journalctl -q HOSTARMOR_RULE=demo/process.no-curl -n 1 -o verbose --no-pager | grep -E ' (MESSAGE|HOSTARMOR_[A-Z_]*)=' | sort"
+works "journalctl -q HOSTARMOR_RULE=demo/process.no-curl -n 1 -o verbose --no-pager | grep -oE 'HOSTARMOR_[A-Z_]*=.*' | sort"
 
 step "hostarmor status"
-# 1 says that something is wrong, which on a machine of the demo's kind may be one missing feature.
-show "hostarmor status" || [ $? -eq 1 ] || fail "hostarmor status cannot tell"
+works "hostarmor status"
 
 step "Edit the file: the rule is lifted while everything runs on"
 works "sed -i '/^\[process.no-curl\]/,/^\$/d' $policy"
 eventually "curl is still refused a minute after the edit" 'curl --version'
-works "curl --version | sed -n 1p"
+works "cat $policy"
+works "curl --version | cut -d' ' -f-3 | sed -n 1p"
 refused "cat /srv/secret/code"
 
-printf '\n\033[1mDone.\033[0m\n'
