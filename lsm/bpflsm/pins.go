@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -137,15 +138,8 @@ func (e *Engine) program(name string) *ebpf.Program {
 
 func (e *Engine) linkPin(h *hook) string { return filepath.Join(e.buildDir(), "links", h.name) }
 
-// attach attaches and pins those of the hooks that are not attached yet. It
-// returns the ones it added; on an error none of them stays.
-func (e *Engine) attach(list []int) (added []*hook, err error) {
-	defer func() {
-		if err != nil {
-			e.detach(added)
-			added = nil
-		}
-	}()
+// attach attaches and pins those of the hooks that are not attached yet.
+func (e *Engine) attach(list []int) error {
 	for _, i := range list {
 		h := &hooks[i]
 		if e.links[h.name] != nil || e.program(h.name) == nil {
@@ -155,20 +149,19 @@ func (e *Engine) attach(list []int) (added []*hook, err error) {
 			e.links[h.name] = l
 			continue
 		} else if !errors.Is(err, fs.ErrNotExist) {
-			return added, fmt.Errorf("adopt hook %s: %w", h.name, err)
+			return fmt.Errorf("adopt hook %s: %w", h.name, err)
 		}
 		l, err := e.attachOne(h)
 		if err != nil {
-			return added, fmt.Errorf("attach %s: %w", h.name, err)
+			return fmt.Errorf("attach %s: %w", h.name, err)
 		}
 		if err := l.Pin(e.linkPin(h)); err != nil {
 			l.Close()
-			return added, fmt.Errorf("pin hook %s: %w", h.name, err)
+			return fmt.Errorf("pin hook %s: %w", h.name, err)
 		}
 		e.links[h.name] = l
-		added = append(added, h)
 	}
-	return added, nil
+	return nil
 }
 
 // attachOne waits, for a while, for the kernel to finish an earlier detachment
@@ -186,11 +179,19 @@ func (e *Engine) attachOne(h *hook) (l link.Link, err error) {
 	}
 }
 
-func (e *Engine) detach(list []*hook) {
-	for _, h := range list {
+// keepHooks detaches all but these, what an earlier daemon left included.
+func (e *Engine) keepHooks(list []int) {
+	for i := range hooks {
+		h := &hooks[i]
+		if slices.Contains(list, i) {
+			continue
+		}
+		// The pin first: a pin without a handle would stay for good. If it
+		// cannot be removed, the hook stays too, and judges by no rule.
+		if err := os.Remove(e.linkPin(h)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
 		if l := e.links[h.name]; l != nil {
-			// The pin first: a handle without a pin dies with the daemon.
-			_ = os.Remove(e.linkPin(h))
 			l.Close()
 			delete(e.links, h.name)
 		}

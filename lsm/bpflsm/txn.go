@@ -18,8 +18,8 @@ type change struct {
 	ruleset *lsm.Ruleset
 	names   *names
 	mode    lsm.Mode
-	needed  []int
-	added   []*hook
+	needed  []int // hooks, of this generation
+	inForce []int // and of the one before
 }
 
 // Prepare builds the tables of rs in a free slot and attaches the hooks that
@@ -48,12 +48,28 @@ func (e *Engine) Prepare(rs *lsm.Ruleset, mode lsm.Mode, mounts []lsm.Mount) (ls
 		c.Rollback()
 		return nil, err
 	}
-	c.needed = needed(tables.header.Kinds, tables.header.Flags&generationPrograms != 0)
-	if c.added, err = e.attach(c.needed); err != nil {
+	c.needed = hooksOf(&tables.header)
+	if header, err := e.header(); err != nil {
 		c.Rollback()
 		return nil, err
+	} else if header != nil {
+		c.inForce = hooksOf(header)
+	}
+	// An older build is removed here and not after the switch, because that
+	// can fail; so this build attaches what the rules in force need too.
+	for _, step := range []func() error{
+		func() error { return e.attach(c.inForce) }, func() error { return e.attach(c.needed) }, e.own,
+	} {
+		if err := step(); err != nil {
+			c.Rollback()
+			return nil, err
+		}
 	}
 	return c, nil
+}
+
+func hooksOf(g *engineGeneration) []int {
+	return needed(g.Kinds, g.Flags&generationPrograms != 0)
 }
 
 func (c *change) slot() uint32 { return uint32(c.tables.header.Id % slots) }
@@ -69,21 +85,7 @@ func (c *change) Commit() error {
 	e.adopted = false
 	e.names.Store(c.names)
 	c.tables.close()
-
-	if err := e.own(); err != nil {
-		return err
-	}
-	keep := map[string]bool{}
-	for _, i := range c.needed {
-		keep[hooks[i].name] = true
-	}
-	var idle []*hook
-	for i := range hooks {
-		if !keep[hooks[i].name] {
-			idle = append(idle, &hooks[i])
-		}
-	}
-	e.detach(idle)
+	e.keepHooks(c.needed)
 	return nil
 }
 
@@ -101,7 +103,7 @@ func (e *Engine) own() error {
 }
 
 func (c *change) Rollback() {
-	c.e.detach(c.added)
+	c.e.keepHooks(c.inForce)
 	slot := c.slot()
 	for _, m := range c.e.outers() {
 		_ = m.Delete(slot)
@@ -125,7 +127,7 @@ func (e *Engine) Adopt(rs *lsm.Ruleset, mounts []lsm.Mount) (bool, error) {
 	if err != nil || header == nil || header.Digest != rs.Digest || header.Placement != placementHash(&p) {
 		return false, err
 	}
-	if _, err := e.attach(needed(header.Kinds, header.Flags&generationPrograms != 0)); err != nil {
+	if err := e.attach(hooksOf(header)); err != nil {
 		return false, err
 	}
 	e.ruleset, e.mode, e.adopted = rs, modeOf(header), true
