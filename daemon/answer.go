@@ -109,7 +109,7 @@ func (d *Daemon) reason() string {
 	case d.offSwitch == kernelcmdline.Off:
 		return "the kernel was booted with hostarmor=off"
 	case d.probeErr != nil:
-		return "this kernel cannot: " + d.probeErr.Error()
+		return d.probeErr.Error()
 	case d.kernel.Generation == 0 && d.refused != nil:
 		return d.refused.summary + ", and none were in force before"
 	case d.kernel.Generation == 0 && len(d.force.set.Files) == 0:

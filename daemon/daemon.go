@@ -107,6 +107,9 @@ type Daemon struct {
 	seen         [32]byte
 	busySince    time.Time // a policy file is being written
 	ticks        int
+	// bulky is for how many ticks more to give memory back: a look builds far
+	// more than the daemon keeps, and nobody who waits for it waits for that.
+	bulky int
 
 	settingsProblems []hostpolicy.Problem
 }

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/hostarmor/hostarmor/daemon/event"
@@ -59,6 +60,10 @@ func (d *Daemon) loop(ctx context.Context, begun func()) error {
 
 func (d *Daemon) tick(ctx context.Context) {
 	d.ticks++
+	if d.bulky > 0 {
+		d.bulky--
+		debug.FreeOSMemory()
+	}
 	d.countLost()
 	if d.drifted() {
 		d.degrade("drift", "The kernel does not hold the policies that it was given, as if somebody had removed them; they are loaded again")

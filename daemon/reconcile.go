@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -47,9 +46,7 @@ func (d *Daemon) reconcile(ctx context.Context, r request) *refusal {
 	d.seen = seen
 	d.reject(refused, r)
 	d.tellStatus()
-	// A reload builds far more than the daemon keeps. An idle daemon is to
-	// be small, and seldom is any other time to give memory back.
-	debug.FreeOSMemory()
+	d.bulky = 2 // pools and finalizers let go one collection later
 	return refused
 }
 
