@@ -55,7 +55,7 @@ type hammering struct {
 	last tally
 }
 
-// startHammer runs one until the test ends, as an unprivileged user's program.
+// startHammer runs one until the test ends, as root.
 func startHammer(t *testing.T, path string) *hammering {
 	t.Helper()
 	cmd := exec.Command(self)

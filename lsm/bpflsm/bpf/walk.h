@@ -176,12 +176,12 @@ __noinline __u32 walk_from_root(__u64 leaf, __u32 slot, __u32 start)
 	climb(&w);
 	if (!w.done)
 		return UNJUDGED;
+	/* NFS mounts roots of its own, not the superblock's. What was opened by
+	 * file handle, with the way up not known, ends somewhere below. */
 	top = (void *)w.at;
-	if (top != BPF_CORE_READ(top, d_sb, s_root)) {
-		/* Opened by file handle, the way up not known; or a pseudo
-		 * file that has no way up. */
-		return BPF_CORE_READ(top, d_flags) & DCACHE_DISCONNECTED ? UNJUDGED : 0;
-	}
+	if (top != BPF_CORE_READ(top, d_sb, s_root) &&
+	    BPF_CORE_READ(top, d_flags) & DCACHE_DISCONNECTED)
+		return UNJUDGED;
 	before = w.sum;
 	bpf_loop(MAX_DEPTH / CHAIN, step_chain, &w, 0);
 	w.base = unknown;
