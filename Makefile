@@ -2,7 +2,7 @@
 KERNELS ?= 6.1 6.12
 VERSION ?= $(or $(patsubst v%,%,$(shell git describe --tags --match 'v[0-9]*' 2>/dev/null)),0.1.0)
 FUZZTIME ?= 20s
-VM_TIMEOUT ?= 15m
+VM_TIMEOUT ?= 25m
 # How many guests run at once. Each takes one core and up to 2 GB.
 VM_JOBS ?= 2
 
@@ -63,13 +63,13 @@ test: deps check ## everything: format, vet, unit tests, race detector, lint, VM
 check: ## gofmt and go vet
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted (run gofmt -w): $$unformatted" >&2; exit 1; fi
 	go vet ./...
-	go vet -tags kernel,bench,e2e,vm ./...
+	go vet -tags kernel,bench,e2e,large,vm ./...
 
 .PHONY: lint
 lint: check deps-bpf ## check, go.mod, staticcheck, and are the generated files up to date
 	go mod tidy -diff
 	$(STATICCHECK) ./...
-	$(STATICCHECK) -tags kernel,bench,e2e,vm ./...
+	$(STATICCHECK) -tags kernel,bench,e2e,large,vm ./...
 	test/vm/generated.sh
 
 # All of them run, and then it fails if one has failed.
@@ -122,6 +122,12 @@ test-e2e: test-e2e-$1-$2
 
 endef
 $(foreach t,$(E2E_TESTS),$(eval $(call e2e-test,$(word 1,$(subst =, ,$t)),$(word 2,$(subst =, ,$t)))))
+
+.PHONY: test-large
+test-large: vm-full deb ## 100,000 rules through the service, in an emulated guest: minutes
+	CGO_ENABLED=0 go test -c -tags e2e,large -o build/large.test ./test/e2e
+	build/vm run --kernel $(firstword $(able)) --guest full --memory 4000 --timeout 30m --file "$$(echo dist/hostarmor_*.deb)" -- \
+		build/large.test -test.run '^TestLarge$$' -test.v -test.timeout 0
 
 # Reboots of one machine, driven from here.
 boot_tests := $(addprefix test-boot-,$(able))
