@@ -97,7 +97,7 @@ func TestReloadsNeverBlink(t *testing.T) {
 	e := enforce(t, fmt.Sprintf("[file.key]\npath = %q\n", path))
 	want(t, "read "+path, syscall.EACCES)
 	stop := assault(t, path)
-	for i := range 60 {
+	for i := range 200 {
 		text := fmt.Sprintf("[file.key]\npath = %q\n[file.other]\npath = \"/nonexistent/%d\"\n", path, i)
 		if i%3 == 0 { // other hooks come and go
 			text += fmt.Sprintf("[process.p]\npath = \"/nonexistent/%d\"\nfrom = \"/x\"\n", i)
@@ -106,7 +106,7 @@ func TestReloadsNeverBlink(t *testing.T) {
 		undo(t, fmt.Sprintf("rename %s/dir %s/dir2;rename %s/dir2 %s/dir", dir, dir, dir, dir))
 	}
 	tried, succeeded := stop()
-	t.Logf("%d opens tried during 60 reloads", tried)
+	t.Logf("%d opens tried during 200 reloads", tried)
 	if tried == 0 || succeeded != 0 {
 		t.Errorf("%d of %d opens succeeded", succeeded, tried)
 	}

@@ -35,7 +35,7 @@ func testNeverBlinks(t *testing.T) {
 
 	t.Run("reload", func(t *testing.T) {
 		before := getStatus(t).Generation
-		const reloads = 200
+		const reloads = 40 // 200 of the engine alone, in lsm/bpflsm; a service takes seconds for one in an emulated guest
 		for i := range reloads {
 			replace(t, path, set(i+1))
 			reload(t)
@@ -43,7 +43,7 @@ func testNeverBlinks(t *testing.T) {
 		if n := getStatus(t).Generation - before; n < reloads {
 			t.Errorf("%d reloads switched %d times", reloads, n)
 		}
-		h.neverThrough(t, "200 reloads")
+		h.neverThrough(t, "40 reloads")
 	})
 	t.Run("kill", func(t *testing.T) {
 		var took []time.Duration
