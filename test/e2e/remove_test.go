@@ -38,7 +38,8 @@ func testPurge(t *testing.T) {
 	gone(t, pins, "/etc/hostarmor", "/var/lib/hostarmor", "/var/log/hostarmor", "/run/hostarmor", "/usr/lib/hostarmor",
 		"/usr/sbin/hostarmord", "/usr/bin/hostarmor", "/usr/lib/systemd/system/hostarmor.service",
 		"/usr/lib/systemd/catalog/hostarmor.catalog", "/usr/lib/tmpfiles.d/hostarmor.conf")
-	if out := run(t, "systemctl", "list-unit-files", "--all", "--no-legend", "hostarmor*"); out != "" {
+	// systemd 252 exits with 1 where nothing matches, later versions with 0.
+	if out, _ := try(t, "systemctl", "list-unit-files", "--all", "--no-legend", "hostarmor*"); out != "" {
 		t.Errorf("systemd still knows %s", out)
 	}
 }
