@@ -15,7 +15,7 @@ func TestBeingWritten(t *testing.T) {
 	}
 	if !BeingWritten([]string{dir}) {
 		w.Close()
-		t.Skip("this file system has no leases")
+		t.Fatal("a file open for writing is not seen")
 	}
 	w.Close()
 	if BeingWritten([]string{dir, "/nowhere"}) {
