@@ -14,6 +14,8 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/hostarmor/hostarmor/daemon"
 	"github.com/hostarmor/hostarmor/daemon/settings"
 	"github.com/hostarmor/hostarmor/daemon/systemd"
@@ -68,6 +70,10 @@ func serve(d *daemon.Daemon, stderr io.Writer) int {
 	// A small heap matters more here than the collector's time: the daemon
 	// idles, and a reload may double it for a moment.
 	debug.SetGCPercent(50)
+	// Where transparent huge pages are always on, khugepaged fills what the
+	// collector has given back with huge pages again, 10 MB and more of an
+	// idle daemon. A kernel without the call has none to fill.
+	_ = unix.Prctl(unix.PR_SET_THP_DISABLE, 1, 0, 0, 0)
 
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
