@@ -78,7 +78,7 @@ func TestHooksMatchThePrograms(t *testing.T) {
 		}
 	}
 	for name := range spec.Programs {
-		if name != "advance" && !slices.ContainsFunc(hooks, func(h hook) bool { return h.name == name }) {
+		if name != "advance" && name != probeParent && !slices.ContainsFunc(hooks, func(h hook) bool { return h.name == name }) {
 			t.Errorf("the program %s is in no table", name)
 		}
 	}

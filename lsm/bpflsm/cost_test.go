@@ -17,6 +17,9 @@ func TestVerifierCost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := fit(spec); err != nil {
+		t.Fatal(err)
+	}
 	missing, err := without()
 	if err != nil {
 		t.Fatal(err)

@@ -98,6 +98,9 @@ func (e *Engine) open() error {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	if err := fit(spec); err != nil {
+		return err
+	}
 	for name, m := range spec.Maps {
 		if !internalMap(name) {
 			m.Pinning = ebpf.PinByName

@@ -189,9 +189,11 @@ const (
 	engineProgPathSymlink        = "path_symlink"
 	engineProgPathTruncate       = "path_truncate"
 	engineProgPathUnlink         = "path_unlink"
+	engineProgProbeParent        = "probe_parent"
 	engineProgRenameBegin        = "rename_begin"
 	engineProgRenameEnd          = "rename_end"
 	engineProgTaskAlloc          = "task_alloc"
+	engineVarArgumentsOnly       = "arguments_only"
 	engineVarEdgeType            = "edge_type"
 	engineVarEventType           = "event_type"
 	engineVarLabelType           = "label_type"
@@ -267,6 +269,7 @@ type engineProgramSpecs struct {
 	PathSymlink        *ebpf.ProgramSpec `ebpf:"path_symlink"`
 	PathTruncate       *ebpf.ProgramSpec `ebpf:"path_truncate"`
 	PathUnlink         *ebpf.ProgramSpec `ebpf:"path_unlink"`
+	ProbeParent        *ebpf.ProgramSpec `ebpf:"probe_parent"`
 	RenameBegin        *ebpf.ProgramSpec `ebpf:"rename_begin"`
 	RenameEnd          *ebpf.ProgramSpec `ebpf:"rename_end"`
 	TaskAlloc          *ebpf.ProgramSpec `ebpf:"task_alloc"`
@@ -297,6 +300,7 @@ type engineMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type engineVariableSpecs struct {
+	ArgumentsOnly  *ebpf.VariableSpec `ebpf:"arguments_only"`
 	EdgeType       *ebpf.VariableSpec `ebpf:"edge_type"`
 	EventType      *ebpf.VariableSpec `ebpf:"event_type"`
 	LabelType      *ebpf.VariableSpec `ebpf:"label_type"`
@@ -372,6 +376,7 @@ func (m *engineMaps) Close() error {
 //
 // It can be passed to loadEngineObjects or ebpf.CollectionSpec.LoadAndAssign.
 type engineVariables struct {
+	ArgumentsOnly  *ebpf.Variable `ebpf:"arguments_only"`
 	EdgeType       *ebpf.Variable `ebpf:"edge_type"`
 	EventType      *ebpf.Variable `ebpf:"event_type"`
 	LabelType      *ebpf.Variable `ebpf:"label_type"`
@@ -409,6 +414,7 @@ type enginePrograms struct {
 	PathSymlink        *ebpf.Program `ebpf:"path_symlink"`
 	PathTruncate       *ebpf.Program `ebpf:"path_truncate"`
 	PathUnlink         *ebpf.Program `ebpf:"path_unlink"`
+	ProbeParent        *ebpf.Program `ebpf:"probe_parent"`
 	RenameBegin        *ebpf.Program `ebpf:"rename_begin"`
 	RenameEnd          *ebpf.Program `ebpf:"rename_end"`
 	TaskAlloc          *ebpf.Program `ebpf:"task_alloc"`
@@ -435,6 +441,7 @@ func (p *enginePrograms) Close() error {
 		p.PathSymlink,
 		p.PathTruncate,
 		p.PathUnlink,
+		p.ProbeParent,
 		p.RenameBegin,
 		p.RenameEnd,
 		p.TaskAlloc,

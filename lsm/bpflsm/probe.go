@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 
@@ -75,7 +76,7 @@ func without() (map[string]bool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the kernel's types: %w", err)
 	}
-	missing := map[string]bool{}
+	missing := map[string]bool{probeParent: true}
 	for i := range hooks {
 		if h := &hooks[i]; h.before == "" {
 			continue
@@ -86,6 +87,47 @@ func without() (map[string]bool, error) {
 		}
 	}
 	return missing, nil
+}
+
+// probeParent is a program that is only ever loaded to see whether it can be.
+const probeParent = "probe_parent"
+
+// fit sets what the programs have to know of the kernel's verifier.
+func fit(spec *ebpf.CollectionSpec) error {
+	strict, err := argumentsOnly(spec)
+	if err != nil {
+		return err
+	}
+	if err := spec.Variables["arguments_only"].Set(strict); err != nil {
+		return fmt.Errorf("set arguments_only: %w", err)
+	}
+	return nil
+}
+
+// argumentsOnly reports whether the kernel lends inode storage only to who
+// came to the inode by pointers that it vouches for, as Linux 7.2 does.
+func argumentsOnly(spec *ebpf.CollectionSpec) (bool, error) {
+	spec = spec.Copy()
+	for name := range spec.Programs {
+		if name != probeParent {
+			delete(spec.Programs, name)
+		}
+	}
+	for name := range spec.Maps {
+		if name != "inodes" {
+			delete(spec.Maps, name)
+		}
+	}
+	spec.Variables = nil // they are of maps that are not loaded
+	c, err := ebpf.NewCollection(spec)
+	if _, refused := errors.AsType[*ebpf.VerifierError](err); refused {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("see what the kernel's verifier accepts: %w", err)
+	}
+	c.Close()
+	return false, nil
 }
 
 func hasFunc(kernel *btf.Spec, name string) error {

@@ -38,6 +38,14 @@ enum hook {
 	HOOK_inode_remove_acl,
 };
 
+/* Never attached: whether it loads decides arguments_only. */
+SEC("lsm/file_open")
+int BPF_PROG(probe_parent, struct file *file)
+{
+	bpf_inode_storage_get(&inodes, file->f_path.dentry->d_parent->d_inode, 0, 0);
+	return 0;
+}
+
 SEC("lsm/file_open")
 int BPF_PROG(file_open, struct file *file)
 {
@@ -73,7 +81,7 @@ int BPF_PROG(file_open, struct file *file)
 	/* O_TRUNC empties a file that is opened for reading too. */
 	if (mode & FMODE_WRITE || flags & O_TRUNC)
 		kinds |= 1 << KIND_WRITE;
-	return judge(dentry, &file->f_path, kinds, ORDER(KIND_WRITE, KIND_READ, HOOK_file_open),
+	return judge(dentry, inode, &file->f_path, kinds, ORDER(KIND_WRITE, KIND_READ, HOOK_file_open),
 		     &v, c);
 }
 
@@ -82,7 +90,7 @@ int BPF_PROG(bprm_check_security, struct linux_binprm *bprm)
 {
 	struct file *file = bprm->file;
 
-	return judge_one(file->f_path.dentry, &file->f_path, KIND_EXEC,
+	return judge_one(file->f_path.dentry, file->f_inode, &file->f_path, KIND_EXEC,
 			 HOOK_bprm_check_security);
 }
 
@@ -102,7 +110,7 @@ int BPF_PROG(mmap_file, struct file *file, unsigned long reqprot, unsigned long 
 		if (exe && exe->f_inode == file->f_inode)
 			return 0;
 	}
-	return judge_one(file->f_path.dentry, &file->f_path, KIND_MAP, HOOK_mmap_file);
+	return judge_one(file->f_path.dentry, file->f_inode, &file->f_path, KIND_MAP, HOOK_mmap_file);
 }
 
 #define CHANGE(name, ...)                                                               \
@@ -111,64 +119,64 @@ int BPF_PROG(mmap_file, struct file *file, unsigned long reqprot, unsigned long 
 
 CHANGE(path_unlink, struct path *dir, struct dentry *dentry)
 {
-	return judge_one(dentry, dir, KIND_WRITE, HOOK_path_unlink);
+	return judge_one(dentry, dentry->d_inode, dir, KIND_WRITE, HOOK_path_unlink);
 }
 
 CHANGE(path_rmdir, struct path *dir, struct dentry *dentry)
 {
-	return judge_one(dentry, dir, KIND_WRITE, HOOK_path_rmdir);
+	return judge_one(dentry, dentry->d_inode, dir, KIND_WRITE, HOOK_path_rmdir);
 }
 
 CHANGE(path_mkdir, struct path *dir, struct dentry *dentry)
 {
-	return judge_one(dentry, dir, KIND_WRITE, HOOK_path_mkdir);
+	return judge_one(dentry, dentry->d_inode, dir, KIND_WRITE, HOOK_path_mkdir);
 }
 
 CHANGE(path_mknod, struct path *dir, struct dentry *dentry)
 {
-	return judge_one(dentry, dir, KIND_WRITE, HOOK_path_mknod);
+	return judge_one(dentry, dentry->d_inode, dir, KIND_WRITE, HOOK_path_mknod);
 }
 
 CHANGE(path_symlink, struct path *dir, struct dentry *dentry)
 {
-	return judge_one(dentry, dir, KIND_WRITE, HOOK_path_symlink);
+	return judge_one(dentry, dentry->d_inode, dir, KIND_WRITE, HOOK_path_symlink);
 }
 
 CHANGE(path_truncate, struct path *path)
 {
-	return judge_one(path->dentry, path, KIND_WRITE, HOOK_path_truncate);
+	return judge_one(path->dentry, path->dentry->d_inode, path, KIND_WRITE, HOOK_path_truncate);
 }
 
 CHANGE(path_chmod, struct path *path)
 {
-	return judge_one(path->dentry, path, KIND_WRITE, HOOK_path_chmod);
+	return judge_one(path->dentry, path->dentry->d_inode, path, KIND_WRITE, HOOK_path_chmod);
 }
 
 CHANGE(path_chown, struct path *path)
 {
-	return judge_one(path->dentry, path, KIND_WRITE, HOOK_path_chown);
+	return judge_one(path->dentry, path->dentry->d_inode, path, KIND_WRITE, HOOK_path_chown);
 }
 
 /* The first argument is a user namespace or an idmap, as the kernel's age has it. */
 CHANGE(inode_setxattr, void *idmap, struct dentry *dentry)
 {
-	return judge_one(dentry, 0, KIND_WRITE, HOOK_inode_setxattr);
+	return judge_one(dentry, dentry->d_inode, 0, KIND_WRITE, HOOK_inode_setxattr);
 }
 
 CHANGE(inode_removexattr, void *idmap, struct dentry *dentry)
 {
-	return judge_one(dentry, 0, KIND_WRITE, HOOK_inode_removexattr);
+	return judge_one(dentry, dentry->d_inode, 0, KIND_WRITE, HOOK_inode_removexattr);
 }
 
 /* Since 6.2; before, an ACL was an extended attribute like others. */
 CHANGE(inode_set_acl, void *idmap, struct dentry *dentry)
 {
-	return judge_one(dentry, 0, KIND_WRITE, HOOK_inode_set_acl);
+	return judge_one(dentry, dentry->d_inode, 0, KIND_WRITE, HOOK_inode_set_acl);
 }
 
 CHANGE(inode_remove_acl, void *idmap, struct dentry *dentry)
 {
-	return judge_one(dentry, 0, KIND_WRITE, HOOK_inode_remove_acl);
+	return judge_one(dentry, dentry->d_inode, 0, KIND_WRITE, HOOK_inode_remove_acl);
 }
 
 /* The arguments are read where they are used: the stack is short. */
@@ -182,7 +190,7 @@ CHANGE(path_link, struct dentry *old, struct path *dir, struct dentry *dentry)
 {
 	int err = judge_renamed(old, dir, HOOK_path_link);
 
-	return err ? err : judge_one(dentry, dir, KIND_WRITE, HOOK_path_link);
+	return err ? err : judge_one(dentry, dentry->d_inode, dir, KIND_WRITE, HOOK_path_link);
 }
 
 SEC("lsm/path_rename")
@@ -197,7 +205,7 @@ int path_rename(unsigned long long *ctx)
 		if (!err)
 			err = judge_moved(NEW, OLD, NEW_DIR, HOOK_path_rename);
 	} else if (!err) {
-		err = judge_one(NEW, NEW_DIR, KIND_WRITE, HOOK_path_rename);
+		err = judge_one(NEW, NEW->d_inode, NEW_DIR, KIND_WRITE, HOOK_path_rename);
 	}
 	return err;
 }
@@ -260,8 +268,8 @@ int BPF_PROG(rename_begin, struct renamedata *rd)
 
 	directory |= b && (b->i_mode & S_IFMT) == S_IFDIR;
 	if (directory && look(&v)) {
-		before = state_plain(old, v.slot, v.word, v.generation->start);
-		after = state_plain(new, v.slot, v.word, v.generation->start);
+		before = state_plain(old, &v);
+		after = state_plain(new, &v);
 	}
 	s = bpf_task_storage_get(&subjects, bpf_get_current_task_btf(), 0,
 				 BPF_LOCAL_STORAGE_GET_F_CREATE);

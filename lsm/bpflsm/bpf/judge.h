@@ -2,14 +2,6 @@
 #ifndef HOSTARMOR_JUDGE_H
 #define HOSTARMOR_JUDGE_H
 
-/* One look at what is in force; the whole decision keeps to it. */
-struct view {
-	struct control *control;
-	struct generation *generation;
-	__u64 word;
-	__u32 slot;
-};
-
 /* False, and the view as it was, where nothing is in force. */
 static __always_inline bool look(struct view *v)
 {
@@ -35,14 +27,14 @@ static __always_inline bool look(struct view *v)
 	return true;
 }
 
-static __always_inline __u32 state_by_walk(struct dentry *dentry, struct path *path,
-					   struct view *v)
+static __always_inline __u32 state_by_walk(struct dentry *dentry, struct inode *inode,
+					   struct path *path, struct view *v)
 {
 	__u32 state = RETRY;
 	int try;
 
 	for (try = 0; try < 3; try++) {
-		state = state_caching(dentry, path, v->slot, v->word, v->generation->start);
+		state = state_caching(dentry, inode, path, v);
 		if (state != RETRY)
 			return state;
 		/* A moved tree or a new generation: judge by what is now. */
@@ -52,20 +44,23 @@ static __always_inline __u32 state_by_walk(struct dentry *dentry, struct path *p
 	return UNJUDGED;
 }
 
-static __noinline __u32 label_by_walk(struct dentry *dentry, struct path *path, struct view *v)
+static __noinline __u32 label_by_walk(struct dentry *dentry, struct inode *inode, struct path *path,
+				      struct view *v)
 {
-	__u32 state = state_by_walk(dentry, path, v);
+	__u32 state = state_by_walk(dentry, inode, path, v);
 
 	return state >= RETRY ? UNJUDGED : label_of_state(v->slot, state);
 }
 
 static __noinline __u32 program_of(struct dentry *dentry, struct view *v)
 {
-	struct cached *c = bpf_inode_storage_get(&inodes, dentry->d_inode, 0, 0);
+	struct cached *c = 0;
 	__u32 state, label, *root;
 	struct label *row;
 	int try;
 
+	if (!arguments_only)
+		c = bpf_inode_storage_get(&inodes, dentry->d_inode, 0, 0);
 	if (c && current_entry(c, dentry, v->word) && !moving) {
 		label = c->label;
 	} else {
@@ -242,10 +237,10 @@ static __always_inline bool undecided(struct view *v, struct cached *c, __u32 ki
 	return c->label & LABEL_BY_PROGRAM && !(c->base_kinds & kinds) && !current_program(v);
 }
 
-/* Judges one file for every kind in the mask `kinds`; `c` is its valid entry
- * or 0. */
-static __always_inline int judge(struct dentry *dentry, struct path *path, __u32 kinds,
-				 __u32 order, struct view *v, struct cached *c)
+/* Judges one file for every kind in the mask `kinds`; `inode` is the dentry's,
+ * by the pointers that the verifier likes best, and `c` its valid entry or 0. */
+static __always_inline int judge(struct dentry *dentry, struct inode *inode, struct path *path,
+				 __u32 kinds, __u32 order, struct view *v, struct cached *c)
 {
 	__u32 label;
 
@@ -257,21 +252,22 @@ static __always_inline int judge(struct dentry *dentry, struct path *path, __u32
 			return 0;
 		label = c->label;
 	} else {
-		label = label_by_walk(dentry, path, v);
+		label = label_by_walk(dentry, inode, path, v);
 		if (!label && !(v->generation->flags & GENERATION_DEFAULTS))
 			return 0;
 	}
 	return judge_label(dentry, label, kinds, order, v);
 }
 
-static __noinline int judge_one(struct dentry *dentry, struct path *path, __u32 kind, __u32 hook)
+static __noinline int judge_one(struct dentry *dentry, struct inode *inode, struct path *path,
+				__u32 kind, __u32 hook)
 {
 	struct view v;
 
 	if (!look(&v))
 		return 0;
-	return judge(dentry, path, 1 << kind, ORDER(kind, kind, hook), &v,
-		     entry_of(dentry, dentry->d_inode, v.control, v.word));
+	return judge(dentry, inode, path, 1 << kind, ORDER(kind, kind, hook), &v,
+		     entry_of(dentry, inode, v.control, v.word));
 }
 
 /* A file that is about to get another name: who may not use it in every way
@@ -282,7 +278,7 @@ static __noinline int judge_renamed(struct dentry *dentry, struct path *path, __
 
 	if (!look(&v))
 		return 0;
-	return judge(dentry, path, 1 << KIND_WRITE | 1 << KIND_MOVE,
+	return judge(dentry, dentry->d_inode, path, 1 << KIND_WRITE | 1 << KIND_MOVE,
 		     ORDER(KIND_WRITE, KIND_MOVE, hook), &v, 0);
 }
 
@@ -305,8 +301,8 @@ static __noinline int judge_moved(struct dentry *from, struct dentry *to, struct
 		return 0;
 	if (!look(&v) || !(v.generation->kinds & (1 << KIND_MOVE)))
 		return 0;
-	before = state_by_walk(from, path, &v);
-	after = state_by_walk(to, path, &v);
+	before = state_by_walk(from, inode, path, &v);
+	after = state_by_walk(to, to->d_inode, path, &v);
 	if (before == after && before < RETRY)
 		return 0;
 	if (before < RETRY && after < RETRY) {

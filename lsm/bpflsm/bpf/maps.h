@@ -98,6 +98,14 @@ static __always_inline void *inner(void *outer, __u32 slot)
 const volatile __u32 owner;
 
 /*
+ * Linux 7.2 lends the storage of an inode only to who came to it by pointers
+ * that it vouches for: a hook's argument and what that names. Up to another
+ * directory, or over to a task's executable, there is no such way. There they
+ * are walked to each time instead of found in the cache.
+ */
+const volatile bool arguments_only;
+
+/*
  * Always 0, and not known to the verifier to be. Linux 6.1 verifies a callback
  * of bpf_loop for one iteration: of a counter that begins with a constant it
  * believes that it is never more than one, and removes the code for the rest,

@@ -257,30 +257,36 @@ static __always_inline struct label *label_row(__u32 slot, __u32 label)
 	return in ? bpf_map_lookup_elem(in, &index) : 0;
 }
 
+/* One look at what is in force; the whole decision keeps to it. */
+struct view {
+	struct control *control;
+	struct generation *generation;
+	__u64 word;
+	__u32 slot;
+};
+
 /* `seq` is the dentry's sequence count at which the state was found. */
-static __noinline void store(struct dentry *d, __u32 seq, __u64 word, __u32 slot, __u32 state)
+static __noinline void store(struct dentry *d, struct inode *inode, __u32 seq, struct view *v,
+			     __u32 state)
 {
-	struct inode *inode = d->d_inode;
-	struct generation *g;
 	struct label *row;
 	struct cached value = {
-		.word = word,
+		.word = v->word,
 		.dentry = (__u64)d,
 		.hash = d->d_name.hash,
 		.seq = seq,
 		.state = state,
 	};
 
-	if (!inode || seq & 1 || sequence(d) != seq)
+	if (!inode || inode != d->d_inode || seq & 1 || sequence(d) != seq)
 		return;
-	value.label = label_of_state(slot, state);
-	row = label_row(slot, value.label);
+	value.label = label_of_state(v->slot, state);
+	row = label_row(v->slot, value.label);
 	if (!row)
 		return;
 	value.kinds = row->kinds;
 	value.base_kinds = row->base_kinds;
-	g = bpf_map_lookup_elem(&generations, &slot);
-	if (!g || g->flags & GENERATION_DEFAULTS)
+	if (v->generation->flags & GENERATION_DEFAULTS)
 		value.kinds = value.base_kinds = 0xff; /* an allow-list decides about all */
 	/* Names that a remote end changes, or that are not known yet. */
 	if (d->d_flags & (DCACHE_OP_REVALIDATE | DCACHE_DISCONNECTED))
@@ -295,9 +301,11 @@ static __noinline void store(struct dentry *d, __u32 seq, __u64 word, __u32 slot
  * Nothing read here is locked; at the end everything is read again that a
  * rename could have changed.
  */
-static __always_inline __u32 state_of(struct dentry *dentry, struct path *path, __u32 slot, __u64 word,
-				      __u32 start, bool caching)
+static __always_inline __u32 state_of(struct dentry *dentry, struct inode *inode, struct path *path,
+				      struct view *v, bool caching)
 {
+	__u32 slot = v->slot, start = v->generation->start;
+	__u64 word = v->word;
 	struct dentry *parent = dentry->d_parent;
 	struct super_block *sb = dentry->d_sb;
 	__u32 *root = root_state(slot, sb->s_dev);
@@ -327,7 +335,7 @@ static __always_inline __u32 state_of(struct dentry *dentry, struct path *path, 
 	if (parent == dentry)
 		return walk_from_root(number(parent), slot, first);
 	state = RETRY;
-	if (caching) {
+	if (caching && !arguments_only) {
 		struct cached *c = bpf_inode_storage_get(&inodes, parent->d_inode, 0, 0);
 
 		if (c && current_entry(c, parent, word)) {
@@ -340,8 +348,12 @@ static __always_inline __u32 state_of(struct dentry *dentry, struct path *path, 
 	if (state >= RETRY)
 		return state;
 	first = state;
-	if (state)
-		state = step(slot, state, (__u64)dentry->d_name.name, dentry->d_name.len);
+	if (state) {
+		__u64 name = arguments_only ? number(dentry->d_name.name) :
+					      (__u64)dentry->d_name.name;
+
+		state = step(slot, state, name, dentry->d_name.len);
+	}
 	if (state >= RETRY)
 		return state;
 
@@ -353,22 +365,22 @@ static __always_inline __u32 state_of(struct dentry *dentry, struct path *path, 
 	if (moving)
 		return caching ? RETRY : state;
 	if (caching && root) {
-		if (walked)
-			store(parent, above, word, slot, first);
-		store(dentry, own, word, slot, state);
+		if (walked && !arguments_only)
+			store(parent, parent->d_inode, above, v, first);
+		store(dentry, inode, own, v, state);
 	}
 	return state;
 }
 
-static __noinline __u32 state_caching(struct dentry *dentry, struct path *path, __u32 slot, __u64 word,
-				      __u32 start)
+static __noinline __u32 state_caching(struct dentry *dentry, struct inode *inode, struct path *path,
+				      struct view *v)
 {
-	return state_of(dentry, path, slot, word, start, true);
+	return state_of(dentry, inode, path, v, true);
 }
 
-static __noinline __u32 state_plain(struct dentry *dentry, __u32 slot, __u64 word, __u32 start)
+static __noinline __u32 state_plain(struct dentry *dentry, struct view *v)
 {
-	return state_of(dentry, 0, slot, word, start, false);
+	return state_of(dentry, 0, 0, v, false);
 }
 
 /* What the inode's storage holds for this name, if that is valid now. */
