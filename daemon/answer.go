@@ -189,7 +189,7 @@ func (d *Daemon) policies(hits hitCounts) ([]status.Policy, []status.Drift) {
 		if f.State == policyfile.Active {
 			sums[f.Path] = f.SHA256
 		}
-		out = append(out, d.policy(f, gaps, hits))
+		out = append(out, d.file(f, gaps, hits)...)
 		switch {
 		case f.LastGood:
 			drift = append(drift, status.Drift{Source: f.Path, Reason: "broken on disk; its last good content is in force"})
@@ -219,19 +219,21 @@ func (d *Daemon) mergeRefused(out []status.Policy, drift []status.Drift, sums ma
 		if inForce && sum == f.SHA256 && !hasError(f) {
 			continue
 		}
-		p := d.policy(f, nil, hitCounts{})
-		p.State, p.Reason, p.Rules = status.Rejected, "has errors", []status.Rule{}
+		state, reason := status.Rejected, "has errors"
 		switch {
 		case hasError(f):
 		case inForce:
-			p.Reason = "changed on disk, not loaded: " + d.refused.summary
+			reason = "changed on disk, not loaded: " + d.refused.summary
 		default:
-			p.State, p.Reason = status.Inactive, "new on disk, not loaded: "+d.refused.summary
+			state, reason = status.Inactive, "new on disk, not loaded: "+d.refused.summary
 		}
 		if !inForce || hasError(f) {
-			out = append(out, p)
+			for _, p := range d.file(f, nil, hitCounts{}) {
+				p.State, p.Reason, p.Rules = state, reason, []status.Rule{}
+				out = append(out, p)
+			}
 		}
-		drift = append(drift, status.Drift{Source: f.Path, Reason: p.Reason})
+		drift = append(drift, status.Drift{Source: f.Path, Reason: reason})
 	}
 	for path := range sums {
 		if !onDisk[path] {
@@ -257,10 +259,30 @@ func hasError(f *reload.File) bool {
 	return f.Rejected()
 }
 
-func (d *Daemon) policy(f *reload.File, gaps map[string]string, hits hitCounts) status.Policy {
-	p := status.Policy{Name: f.Name, Source: f.Path, SHA256: f.SHA256, State: status.Active, Rules: []status.Rule{}}
-	if p.Name == "" {
-		p.Name = baseName(f.Path)
+// file describes the policies of a file, or the file where it has none.
+func (d *Daemon) file(f *reload.File, gaps map[string]string, hits hitCounts) []status.Policy {
+	var list []status.Policy
+	for i := range f.Policies {
+		list = append(list, d.policy(f, &f.Policies[i], gaps, hits))
+	}
+	for _, p := range f.Inactive {
+		list = append(list, status.Policy{
+			Name: p.Name, Source: f.Path, SHA256: f.SHA256, State: status.Inactive, Reason: p.Reason, Rules: []status.Rule{},
+		})
+	}
+	if len(list) == 0 {
+		list = append(list, d.policy(f, &reload.Policy{Name: baseName(f.Path)}, gaps, hits))
+	}
+	return list
+}
+
+func (d *Daemon) policy(f *reload.File, kept *reload.Policy, gaps map[string]string, hits hitCounts) status.Policy {
+	p := status.Policy{Name: kept.Name, Source: f.Path, SHA256: f.SHA256, State: status.Active, Rules: []status.Rule{}}
+	unmet := 0
+	for _, r := range kept.Rules {
+		if _, gap := gaps[r.ID]; gap {
+			unmet++
+		}
 	}
 	switch {
 	case f.State == policyfile.Masked && f.MaskedBy == f.Path:
@@ -271,16 +293,18 @@ func (d *Daemon) policy(f *reload.File, gaps map[string]string, hits hitCounts) 
 		p.State, p.Reason = status.Rejected, "has errors"
 	case !d.enforces():
 		p.State, p.Reason = status.Inactive, "nothing enforces"
+	case unmet > 0 && unmet == len(kept.Rules):
+		p.State, p.Reason = status.Inactive, "none of its rules can be enforced on this machine"
 	case f.LastGood:
 		p.Reason = "the file is broken; its last good content is in force"
 	}
-	for _, r := range f.Rules {
+	for _, r := range kept.Rules {
 		rule := status.Rule{ID: r.ID, Source: hostpolicy.Position{File: f.Path, Line: int(r.Line)}.Source(), Action: r.Action.String(), State: status.Enforced, Hits: hits.of(r.ID)}
-		if reason, gap := gaps[r.ID]; gap {
-			rule.State, rule.Reason = status.NotEnforced, reason
-		}
 		if p.State != status.Active {
 			rule.State, rule.Reason = status.NotEnforced, p.Reason
+		}
+		if reason, gap := gaps[r.ID]; gap {
+			rule.State, rule.Reason = status.NotEnforced, reason
 		}
 		p.Rules = append(p.Rules, rule)
 	}

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/hostarmor/hostarmor/daemon/event"
-	"github.com/hostarmor/hostarmor/hostpolicy"
 	"github.com/hostarmor/hostarmor/lsm"
 )
 
@@ -29,7 +28,7 @@ func newHistory() *history { return &history{} }
 
 // add is called before the generation can decide anything. A number that was
 // used by a generation that never came into force is taken over.
-func (h *history) add(number uint64, rules []hostpolicy.Rule) {
+func (h *history) add(number uint64, rules []lsm.Rule) {
 	g := generation{number, event.Describe(rules)}
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
@@ -11,6 +12,8 @@ import (
 	"github.com/hostarmor/hostarmor/daemon/mounts"
 	"github.com/hostarmor/hostarmor/daemon/reload"
 	"github.com/hostarmor/hostarmor/hostpolicy"
+	"github.com/hostarmor/hostarmor/hostpolicy/policyfile"
+	"github.com/hostarmor/hostarmor/hostpolicy/policyfile/kubearmor"
 	"github.com/hostarmor/hostarmor/lsm"
 )
 
@@ -56,7 +59,7 @@ func (d *Daemon) attempt(r request) *refusal {
 		return &refusal{summary: "the settings were refused", problems: problems}
 	}
 	d.alive()
-	set, err := reload.Look(d.settings.Dirs, d.conf.Root, d.support)
+	set, err := reload.Look(d.settings.Dirs, d.machine())
 	if err != nil {
 		d.retry = true
 		return &refusal{summary: err.Error()}
@@ -66,7 +69,7 @@ func (d *Daemon) attempt(r request) *refusal {
 		if !r.start {
 			return refused
 		}
-		if set, err = reload.Recover(set, d.store, d.conf.Root, d.support); err != nil {
+		if set, err = reload.Recover(set, d.store, d.machine()); err != nil {
 			return &refusal{summary: err.Error()}
 		}
 		d.recovered(set, refused)
@@ -78,6 +81,22 @@ func (d *Daemon) attempt(r request) *refusal {
 	}
 	d.alive()
 	return d.apply(set, r)
+}
+
+// machine is what policies are loaded for.
+func (d *Daemon) machine() reload.Machine {
+	hostname, err := os.Hostname()
+	if err != nil {
+		d.log.Warn("cannot find the host's name; no nodeSelector matches it", "error", err)
+	}
+	posture := d.settings.Posture
+	return reload.Machine{
+		Root: d.conf.Root, Support: d.support,
+		Files: policyfile.Options{
+			Node:    kubearmor.Node{Hostname: hostname, Labels: d.settings.NodeLabels},
+			Posture: kubearmor.Posture{File: posture.File, Network: posture.Network, Capabilities: posture.Capabilities},
+		},
+	}
 }
 
 // recovered says which files are not in force as they are on disk.
@@ -179,7 +198,7 @@ func (d *Daemon) rememberPrevious() {
 	if d.kernel.Generation == 0 {
 		return
 	}
-	rules, err := d.store.Rules(d.kernel.Digest, d.conf.Root, d.support)
+	rules, err := d.store.Rules(d.kernel.Digest, d.machine())
 	if err != nil {
 		d.log.Debug("the rules of the previous daemon are not known", "error", err)
 		return

@@ -210,6 +210,22 @@ func TestUnsupportedRules(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 	})
+	t.Run("a selector that the backend does not know", func(t *testing.T) {
+		m := newMachine(t)
+		m.kernel.Lack(lsm.OnContainer, "no containers here")
+		m.write("a.toml", policy("/opt/a"))
+		m.write("b.toml", "[applies_to]\ncontainer = { name = \"web\" }\n[process.no]\npath = \"/opt/b\"\n")
+		d := m.start()
+		m.enforces(lsm.Enforce, "a/process.no")
+		for _, p := range d.status().Policies {
+			if p.Name == "b" && (p.State != status.Inactive || p.Rules[0].State != status.NotEnforced || !strings.Contains(p.Rules[0].Reason, "no containers here")) {
+				t.Errorf("%+v", p)
+			}
+		}
+		if w := d.status().Workloads; len(w) != 1 || len(w[0].Policies) != 1 || w[0].Policies[0] != "a" {
+			t.Errorf("%+v", w)
+		}
+	})
 	t.Run("or listed", func(t *testing.T) {
 		m := newMachine(t)
 		missing(m)

@@ -4,12 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 )
-
-// Map is mapping a file executable, as `ld.so FILE` does. Block and audit
-// rules of class process judge it; allow-lists do not, because a list of
-// programs would refuse every shared library. No rule has it in its Access.
-const Map Access = 1 << 3
 
 // Decision is the verdict on one access, with the rule behind it.
 type Decision struct {
@@ -25,16 +21,16 @@ type Decision struct {
 	Reason    string // one sentence for people
 }
 
-// Decide is the reference evaluator: what becomes of one access by one
-// subject. op is exactly one of Exec, Read, Write and Map. Neither the order
-// of the policies nor that of their rules changes the outcome.
-func Decide(policies []Policy, s Subject, op Access, o Object) Decision {
+// Decide is the reference evaluator: what becomes of one operation by one
+// subject. Neither the order of the policies nor that of their rules changes
+// the outcome.
+func Decide(policies []Policy, s Subject, op Operation, o Object) Decision {
 	var matched [Allow + 1]tier
 	var list [Allow + 1]tier // by the policy's Otherwise
-	class := classOf(op)
+	class := op.Class()
 	for i := range policies {
 		p := &policies[i]
-		if !p.AppliesTo.Host {
+		if !p.AppliesTo.Matches(s) {
 			continue
 		}
 		for j := range p.Rules {
@@ -42,10 +38,10 @@ func Decide(policies []Policy, s Subject, op Access, o Object) Decision {
 			if r.Class != class || !r.Action.Valid() || !r.Admits(s) {
 				continue
 			}
-			if r.Action == Allow && op != Map {
-				list[p.Otherwise].add(p, r)
+			if r.Action == Allow && r.Lists(op, o) {
+				list[p.OtherwiseIn(class)].add(p, r)
 			}
-			if r.covers(op) && r.Names(o) {
+			if r.Matches(op, o) {
 				matched[r.Action].add(p, r)
 			}
 		}
@@ -77,18 +73,62 @@ func (t *tier) add(p *Policy, r *Rule) {
 	t.dangerous = t.dangerous || p.Dangerous
 }
 
-func classOf(op Access) Class {
-	if op&(Exec|Map) != 0 {
-		return Process
+// Matches reports whether the rule, for a subject that it admits, is about
+// this operation on this object.
+func (r *Rule) Matches(op Operation, o Object) bool {
+	if r.Class != op.Class() {
+		return false
 	}
-	return File
+	switch r.Class {
+	case Process, File:
+		return r.Access&op.access() != 0 && (op != OpMap || r.Action != Allow) &&
+			(!r.OwnerOnly || o.Owned == (r.Action == Allow)) && r.Runs(op, o) && r.Names(o)
+	case Network:
+		return o.Socket != nil && r.Reaches(op, o.Socket)
+	case Capability:
+		return slices.Contains(r.Capabilities, o.Capability)
+	case System:
+		return slices.Contains(r.Operations, op)
+	}
+	return false
 }
 
-func (r *Rule) covers(op Access) bool {
-	if op == Map {
-		return r.Access&Exec != 0 && r.Action != Allow
+// Lists reports whether an allow rule makes an allow-list that is about this
+// operation on this object.
+func (r *Rule) Lists(op Operation, o Object) bool {
+	if r.Class != op.Class() || op == OpMap {
+		return false
 	}
-	return r.Access&op != 0
+	return len(r.Within) == 0 || slices.ContainsFunc(o.Names, func(name string) bool { return matchAny(r.Within, name) })
+}
+
+// Runs reports whether the rule is about the command that an exec runs. What
+// is mapped executable may be any of the program's commands.
+func (r *Rule) Runs(op Operation, o Object) bool {
+	return len(r.Args) == 0 || op == OpMap ||
+		slices.ContainsFunc(Applets(o.Args), func(name string) bool { return slices.Contains(r.Args, name) })
+}
+
+// Applets are the names by which an exec calls a program: the last component
+// of argv[0], without the hyphen of a login shell, and for a multi-call
+// program called by its own name the one that it then looks at (`busybox sh`,
+// `coreutils --coreutils-prog=ls`).
+func Applets(args []string) []string {
+	var names []string
+	for _, arg := range args {
+		name := arg
+		if len(names) > 0 && names[len(names)-1] == "coreutils" {
+			for _, option := range []string{"--coreutils-prog=", "--coreutils-prog-shebang="} {
+				name = strings.TrimPrefix(name, option)
+			}
+		}
+		name = strings.TrimPrefix(name[strings.LastIndexByte(name, '/')+1:], "-")
+		names = append(names, name)
+		if !strings.HasPrefix(name, "busybox") && !strings.HasPrefix(name, "toybox") && name != "coreutils" {
+			break
+		}
+	}
+	return names
 }
 
 // Admits reports whether the rule counts for this subject.

@@ -1,120 +1,257 @@
 package hostpolicy
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
-// LockOut is a block rule that would stop something the machine cannot be
-// repaired without.
+// LockOut is a rule that would stop something the machine cannot be repaired
+// without.
 type LockOut struct {
-	Rule  *Rule
-	Path  int      // index in Rule.Path
-	Names []string // what it stops, the first one first in order of importance
-	What  string   // what the first name is
+	Rule *Rule
+	// Key is the list of the rule that holds the item: path, name or operation.
+	// It is "" where the rule is in the way as a whole.
+	Key   string
+	Index int // in that list
+	// Names is what it stops, the most important first: files for the classes
+	// process and file, else programs.
+	Names []string
+	What  string // what the first name is, or whose it is
+	Why   string // what it is needed for, where Names does not tell
 	// Excepted is true where except_from lets one of the programs through
 	// that need what the rule stops, so that the author has thought of them.
 	Excepted bool
+	// Unlisted: the rule makes an allow-list that lacks the names.
+	Unlisted bool
+	// Mild: the machine stays reachable, but somebody will miss it.
+	Mild bool
 }
 
-type essential struct {
-	what  string
-	names []string
-}
-
-// everyProgram marks what no except_from can make harmless.
-const everyProgram = "every program"
-
-// The lists hold the names on Debian, Ubuntu, Fedora, RHEL and openSUSE, with
-// and without a merged /usr, because a rule may be written in any of them.
-var (
-	launchers = []essential{
-		{"PID 1", []string{"/usr/lib/systemd/systemd", "/lib/systemd/systemd", "/sbin/init", "/usr/sbin/init"}},
-		{"systemd-executor", []string{"/usr/lib/systemd/systemd-executor", "/lib/systemd/systemd-executor"}},
-		{"udevd", []string{"/usr/lib/systemd/systemd-udevd", "/lib/systemd/systemd-udevd", "/usr/bin/udevadm", "/bin/udevadm"}},
-		{"dbus", []string{"/usr/bin/dbus-daemon", "/usr/bin/dbus-broker", "/usr/bin/dbus-broker-launch"}},
-		{"journald", []string{"/usr/lib/systemd/systemd-journald", "/lib/systemd/systemd-journald"}},
-		{"logind", []string{"/usr/lib/systemd/systemd-logind", "/lib/systemd/systemd-logind"}},
-		{"the console login", []string{"/sbin/agetty", "/usr/sbin/agetty", "/bin/login", "/usr/bin/login", "/sbin/sulogin", "/usr/sbin/sulogin", "/sbin/unix_chkpwd", "/usr/sbin/unix_chkpwd"}},
-		{"sshd", []string{"/usr/sbin/sshd", "/usr/lib/openssh/sshd-session", "/usr/lib/openssh/sshd-auth", "/usr/libexec/openssh/sshd-session", "/usr/libexec/openssh/sshd-auth"}},
-		{"the package manager", []string{"/usr/bin/dpkg", "/usr/bin/dpkg-deb", "/usr/bin/dpkg-split", "/usr/bin/rpm"}},
-		{"the HostArmor daemon", []string{"/usr/sbin/hostarmord", "/usr/bin/hostarmor"}},
-	}
-	shells    = essential{"root's login shell", []string{"/bin/bash", "/usr/bin/bash", "/bin/sh", "/usr/bin/sh", "/bin/dash", "/usr/bin/dash"}}
-	libraries = []essential{
-		{everyProgram, []string{
-			"/lib64/ld-linux-x86-64.so.2", "/usr/lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", "/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
-			"/lib/ld-linux-aarch64.so.1", "/usr/lib/ld-linux-aarch64.so.1", "/lib/aarch64-linux-gnu/ld-linux-aarch64.so.1", "/usr/lib/aarch64-linux-gnu/ld-linux-aarch64.so.1"}},
-		{everyProgram, []string{
-			"/lib/x86_64-linux-gnu/libc.so.6", "/usr/lib/x86_64-linux-gnu/libc.so.6", "/lib64/libc.so.6", "/usr/lib64/libc.so.6",
-			"/lib/aarch64-linux-gnu/libc.so.6", "/usr/lib/aarch64-linux-gnu/libc.so.6"}},
-		{"every login", []string{"/lib/x86_64-linux-gnu/libpam.so.0", "/usr/lib/x86_64-linux-gnu/libpam.so.0", "/lib64/libpam.so.0", "/usr/lib64/libpam.so.0"}},
-	}
-	readFiles = []essential{
-		{everyProgram, []string{"/etc/passwd", "/etc/group", "/etc/nsswitch.conf"}},
-		{everyProgram, []string{"/etc/ld.so.cache"}},
-		{"every login", []string{"/etc/shadow", "/etc/pam.d/login", "/etc/pam.d/sshd", "/etc/ssh/sshd_config"}},
-		{everyProgram, []string{"/dev/null", "/dev/urandom", "/dev/tty", "/dev/console"}},
-		{"the package manager", []string{"/var/lib/dpkg/status"}},
-	}
-	writeFiles = []essential{
-		{everyProgram, []string{"/dev/null", "/dev/tty", "/dev/console", "/dev/ptmx"}},
-		{"the package manager", []string{"/var/lib/dpkg/status", "/var/lib/dpkg/lock"}},
-	}
-)
-
-// LockOuts are the block rules of a policy that would stop PID 1, udevd, dbus,
-// a login, the package manager or the daemon, one for each pattern that does.
-// A rule with `from` counts only where it names one of those programs itself.
-// The check knows names, not files: run it again on canonical names.
+// LockOuts are the block rules and blocking allow-lists of a policy that would
+// stop PID 1, udevd, dbus, a login, the package manager or the daemon, one for
+// each item of a rule that does. A rule with `from` counts only where it names
+// one of the programs that need what it stops, and so does a selector: no rule
+// for containers is a lock-out. The check knows names, not files: run it again
+// on canonical names.
 func (p *Policy) LockOuts() []LockOut {
+	here := p.present()
+	if len(here) == 0 {
+		return nil
+	}
 	var found []LockOut
 	for i := range p.Rules {
-		r := &p.Rules[i]
-		if r.Action != Block || len(r.From) > 0 && !namesLauncher(r.From) {
+		if r := &p.Rules[i]; r.Action == Block {
+			for _, item := range r.items() {
+				found = append(found, here.inTheWay(r, item)...)
+			}
+		}
+	}
+	return append(found, here.unlisted(p)...)
+}
+
+// present is which actors a policy confines.
+type present map[*actor]bool
+
+func (p *Policy) present() present {
+	selector := p.AppliesTo
+	if selector.empty() {
+		// It confines nobody; say what it would do where it is completed.
+		selector.Host = true
+	}
+	here := make(present)
+	for _, place := range places {
+		if selector.Matches(place.subject) {
+			for _, a := range place.actors {
+				here[a] = true
+			}
+		}
+	}
+	return here
+}
+
+func (s *Selector) empty() bool {
+	return !s.Host && !s.Everything && s.Container == nil && len(s.Unit)+len(s.User)+len(s.LoginUser) == 0
+}
+
+// item is a rule with one item of the list that says what it is about.
+type item struct {
+	rule  Rule
+	key   string
+	index int
+}
+
+func (r *Rule) items() []item {
+	var list []item
+	switch r.Class {
+	case Process, File:
+		for i := range r.Path {
+			one := *r
+			one.Path = r.Path[i : i+1]
+			list = append(list, item{one, "path", i})
+		}
+	case Network:
+		list = append(list, item{rule: *r})
+	case Capability:
+		for i := range r.Capabilities {
+			one := *r
+			one.Capabilities = r.Capabilities[i : i+1]
+			list = append(list, item{one, "name", i})
+		}
+	case System:
+		for i := range r.Operations {
+			one := *r
+			one.Operations = r.Operations[i : i+1]
+			list = append(list, item{one, "operation", i})
+		}
+	}
+	return list
+}
+
+// inTheWay is what one item of a block rule stops: first what matters most,
+// and apart from it what is merely missed.
+func (here present) inTheWay(r *Rule, it item) []LockOut {
+	grave := LockOut{Rule: r, Key: it.key, Index: it.index}
+	var mild []LockOut
+	covers := func(Object) bool { return true }
+	if len(it.rule.Path) == 1 {
+		begins := literalPrefix(it.rule.Path[0])
+		covers = func(o Object) bool { return begins(o.Names[0]) }
+	}
+	every := false
+	for i := range needs {
+		n := &needs[i]
+		if n.op.Class() != r.Class {
 			continue
 		}
-		for j, path := range r.Path {
-			if l := lockOut(r, path); len(l.Names) > 0 {
-				l.Rule, l.Path = r, j
-				found = append(found, l)
+		var names []string
+		matched := 0
+		for _, o := range n.objects {
+			if covers(o) && it.rule.Matches(n.op, o) {
+				matched++
+				names = append(names, n.name(o))
+			}
+		}
+		if matched == 0 || n.all && matched < len(n.objects) {
+			continue
+		}
+		stopped, excepted := here.stops(&it.rule, n)
+		if !stopped {
+			continue
+		}
+		if n.mild {
+			mild = append(mild, LockOut{Rule: r, Key: it.key, Index: it.index, Names: names[:1], What: n.what, Why: n.why, Excepted: excepted, Mild: true})
+			continue
+		}
+		if len(grave.Names) == 0 {
+			grave.What, grave.Why = n.what, n.why
+		}
+		every = every || n.what == everyProgram
+		grave.Excepted = grave.Excepted || excepted
+		for _, name := range names {
+			if !slices.Contains(grave.Names, name) {
+				grave.Names = append(grave.Names, name)
 			}
 		}
 	}
-	return found
+	grave.Excepted = grave.Excepted && !every
+	if len(grave.Names) > 0 {
+		return append([]LockOut{grave}, mild...)
+	}
+	return mild
 }
 
-func lockOut(r *Rule, path Pattern) LockOut {
-	var lists []essential
-	switch {
-	case r.Class == Process:
-		// A library that may not be mapped executable stops every program.
-		lists = slices.Concat(launchers, []essential{shells}, libraries)
-	case r.Class == File:
-		if r.Access&Read != 0 {
-			lists = slices.Concat(readFiles, libraries)
+// name is what a need is called in LockOut.Names.
+func (n *need) name(o Object) string {
+	if len(o.Names) > 0 {
+		return o.Names[0]
+	}
+	return n.what
+}
+
+// stops reports whether the rule counts for one of the actors with this need,
+// and whether except_from leaves one of them out.
+func (here present) stops(r *Rule, n *need) (stopped, excepted bool) {
+	for _, a := range n.by {
+		if !here[a] {
+			continue
 		}
-		if r.Access&Write != 0 {
-			lists = slices.Concat(lists, writeFiles)
+		if n.mild && len(r.From) > 0 {
+			continue // its author knows whom it is for
+		}
+		for _, program := range a.programs {
+			if r.Admits(Subject{Programs: []string{program}}) {
+				stopped = true
+			} else if matchAny(r.ExceptFrom, program) {
+				excepted = true
+			}
 		}
 	}
-	l := LockOut{Excepted: namesLauncher(r.ExceptFrom)}
-	for _, e := range lists {
-		for _, name := range e.names {
-			if !path.Match(name) || matchAny(r.Except, name) || slices.Contains(l.Names, name) {
-				continue
-			}
-			if len(l.Names) == 0 {
-				l.What = e.what
-			}
+	return stopped, excepted
+}
+
+// unlisted is what the policy's blocking allow-lists lack.
+func (here present) unlisted(p *Policy) []LockOut {
+	if p.AppliesTo.Wide() && !p.Dangerous {
+		return nil // no blocking list is accepted there
+	}
+	found := make(map[*Rule]*LockOut)
+	var order []*Rule
+	for i := range needs {
+		n := &needs[i]
+		if !n.listed || p.OtherwiseIn(n.op.Class()) != Block {
+			continue
+		}
+		r := here.listing(p, n)
+		if r == nil {
+			continue
+		}
+		l := found[r]
+		if l == nil {
+			l = &LockOut{Rule: r, What: n.what, Why: n.why, Unlisted: true}
+			found[r], order = l, append(order, r)
+		}
+		name := n.name(n.objects[0])
+		if n.op == OpCapability {
+			name = n.objects[0].Capability.String()
+		} else if n.op.Class() == System {
+			name = n.op.String()
+		}
+		if !slices.Contains(l.Names, name) {
 			l.Names = append(l.Names, name)
-			l.Excepted = l.Excepted && e.what != everyProgram
 		}
 	}
-	return l
+	slices.SortFunc(order, func(a, b *Rule) int { return cmp.Compare(a.ID(), b.ID()) })
+	var list []LockOut
+	for _, r := range order {
+		list = append(list, *found[r])
+	}
+	return list
 }
 
-// namesLauncher reports whether one of the programs that start others, or that
-// log people in, is among the patterns.
-func namesLauncher(from []Pattern) bool {
-	return slices.ContainsFunc(launchers, func(e essential) bool {
-		return slices.ContainsFunc(e.names, func(name string) bool { return matchAny(from, name) })
-	})
+// listing is the rule of an allow-list that refuses a need, or nil.
+func (here present) listing(p *Policy, n *need) *Rule {
+	var list *Rule
+	for _, a := range n.by {
+		if !here[a] {
+			continue
+		}
+		for _, program := range a.programs {
+			s := Subject{Programs: []string{program}}
+			for i := range p.Rules {
+				r := &p.Rules[i]
+				if r.Class != n.op.Class() || r.Action == Block || !r.Admits(s) {
+					continue
+				}
+				for _, o := range n.objects {
+					if r.Matches(n.op, o) {
+						return nil
+					}
+					if r.Action == Allow && r.Lists(n.op, o) && (list == nil || r.ID() < list.ID()) {
+						list = r
+					}
+				}
+			}
+		}
+	}
+	return list
 }

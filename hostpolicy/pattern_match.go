@@ -7,7 +7,7 @@ import "strings"
 // plain reading of the pattern and the yardstick for compiled automata; its
 // time is bounded by the product of both lengths.
 func (p Pattern) Match(path string) bool {
-	if path == "" || path[0] != '/' {
+	if path == "" || path[0] != '/' || !p.begins(path) {
 		return false
 	}
 	for _, alt := range p.Expand() {
@@ -16,6 +16,23 @@ func (p Pattern) Match(path string) bool {
 		}
 	}
 	return false
+}
+
+// begins compares up to the first byte that means something else than itself,
+// which settles most comparisons without expanding braces.
+func (p Pattern) begins(path string) bool {
+	for i := range len(p.text) {
+		switch c := p.text[i]; {
+		case c == '*' || c == '?' || c == '[' || c == '{' || c == '\\':
+			return true
+		case i == len(path):
+			// The directory itself, perhaps as one of several alternatives.
+			return c == '/' && (i == len(p.text)-1 || p.text[i+1] == '{')
+		case c != path[i]:
+			return false
+		}
+	}
+	return true
 }
 
 func matchAlternative(alt, path string) bool {

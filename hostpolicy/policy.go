@@ -26,8 +26,10 @@ type Policy struct {
 	AppliesTo Selector
 	Rules     []Rule // ordered by Class, then Name
 	// Otherwise is what becomes of an access in a class where the policy
-	// holds an allow rule and no rule matches: Block or Audit.
+	// holds an allow rule and no rule matches: Block or Audit. Postures are
+	// the classes where it is something else, as KubeArmor has it.
 	Otherwise Action
+	Postures  map[Class]Action
 	// Dangerous permits rules that stop PID 1, the daemon or a login.
 	Dangerous bool
 }
@@ -43,38 +45,65 @@ type Rule struct {
 	Tags     []string
 	Message  string
 
-	Path       []Pattern // at least one for Process and File
-	Except     []Pattern
-	Access     Access    // File: never empty. Process: Exec
-	From       []Pattern // empty = every program
+	From       []Pattern // programs; empty = every program
 	ExceptFrom []Pattern
 
-	// Places says where each pattern is written.
+	// Process and File.
+	Path   []Pattern // at least one
+	Except []Pattern
+	Access Access // File: never empty. Process: Exec
+	// OwnerOnly: a block or audit rule does not match for the file's owner,
+	// an allow rule for nobody else.
+	OwnerOnly bool
+	// Within limits the allow-list that an allow rule makes to these names;
+	// empty = everywhere.
+	Within []Pattern
+	// Args, of class Process, narrow the rule to these commands (see Applets);
+	// empty = all.
+	Args []string
+
+	// Network. An empty list is any.
+	Direction    Direction
+	Protocol     []Protocol
+	Address      []Address // Out: the remote one, In: the peer's
+	LocalAddress []Address
+	Ports        []PortRange // Out: remote, In: local
+
+	Capabilities []Cap       // Capability: at least one
+	Operations   []Operation // System: at least one, of that class
+
+	// Places says where each item of the lists is written.
 	Places Places
 }
 
-// Places are the positions of a rule's patterns, each list as long as that of
-// the patterns or, for a rule that no file holds, empty.
+// Places are the positions of what a rule lists, each list as long as the one
+// of that name in Rule or, for a rule that no file holds, empty.
 type Places struct {
-	Path, Except, From, ExceptFrom []Position
+	Path, Except, From, ExceptFrom, Within, Args []Position
+	Protocol, Address, LocalAddress, Ports       []Position
+	Capabilities, Operations                     []Position
 }
 
 // ID is the rule's full name, "web-frontend/process.no-shells".
 func (r *Rule) ID() string { return r.Policy + "/" + r.Class.String() + "." + r.Name }
 
-// Selector says who is confined. At least one member is set.
-type Selector struct {
-	Host bool // every process that is not in a container
+// OtherwiseIn is Otherwise for one class.
+func (p *Policy) OtherwiseIn(c Class) Action {
+	if a, ok := p.Postures[c]; ok {
+		return a
+	}
+	return p.Otherwise
 }
 
-// Subject is who acts, as the reference evaluator sees it.
-type Subject struct {
-	// Programs are the canonical names of the executable that the process
-	// runs: one per name that the file has in the host's mount table.
-	Programs []string
-}
-
-// Object is what is acted upon: all canonical names of one file.
+// Object is what is acted upon. What an operation does not need is left out.
 type Object struct {
+	// Names are all canonical names of one file.
 	Names []string
+	// Owned: the subject's effective uid is the file's owner.
+	Owned bool
+	// Args are the arguments of an exec, the program's own name first.
+	Args []string
+
+	Socket     *Socket // of network operations
+	Capability Cap     // of OpCapability
 }

@@ -38,6 +38,8 @@ type Support struct {
 	Kernel  string // release, "6.1.0-56-cloud-amd64"
 	// Missing maps each Kind that cannot be enforced to the reason.
 	Missing map[Kind]string
+	// Lacks maps what rules can ask for and cannot have to the reason.
+	Lacks map[Feature]string
 }
 
 // Status is what the kernel holds now.

@@ -1,6 +1,8 @@
 package lsm
 
 import (
+	"cmp"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -31,7 +33,11 @@ func (r *Ruleset) Walk(path string) State {
 // Lookup is the verdict on a label for the subject with this key, as the
 // kernel finds it. It is the yardstick of tests, not made for speed.
 func (r *Ruleset) Lookup(key RoleKey, label Label) Verdict {
-	role := r.role(key)
+	return r.Judge(r.Role(key), label)
+}
+
+// Judge is the verdict of a role on a label.
+func (r *Ruleset) Judge(role RoleRow, label Label) Verdict {
 	if label != 0 {
 		if label&ByProgram != 0 {
 			if v, ok := r.verdict(role.Role, label); ok {
@@ -45,16 +51,36 @@ func (r *Ruleset) Lookup(key RoleKey, label Label) Verdict {
 	return role.Default
 }
 
-func (r *Ruleset) role(key RoleKey) RoleRow {
-	for _, program := range []uint32{key.Program, 0} {
-		key.Program = program
-		for i := range r.Roles {
-			if r.Roles[i].Key == key {
+// Role is the row of the subject with this key.
+func (r *Ruleset) Role(key RoleKey) RoleRow {
+	for _, user := range []uint32{key.User, 0} {
+		for _, program := range []uint32{key.Program, 0} {
+			k := RoleKey{key.Workload, user, program}
+			if i, ok := slices.BinarySearchFunc(r.Roles, k, func(row RoleRow, k RoleKey) int { return row.Key.Compare(k) }); ok {
 				return r.Roles[i]
 			}
 		}
 	}
 	return RoleRow{}
+}
+
+// Compare orders keys by workload, user and program.
+func (k RoleKey) Compare(o RoleKey) int {
+	return cmp.Or(cmp.Compare(k.Workload, o.Workload), cmp.Compare(k.User, o.User), cmp.Compare(k.Program, o.Program))
+}
+
+// Applet is the label of a program that is called by this name. Where an exec
+// has several (see hostpolicy.Applets) they are applied in their order.
+func (r *Ruleset) Applet(label Label, name string) Label {
+	index := label &^ ByProgram
+	i := sort.Search(len(r.Applets), func(i int) bool {
+		a := &r.Applets[i]
+		return a.Label > index || a.Label == index && a.Name >= name
+	})
+	if i < len(r.Applets) && r.Applets[i].Label == index && r.Applets[i].Name == name {
+		return r.Applets[i].To
+	}
+	return label
 }
 
 func (r *Ruleset) verdict(role Role, label Label) (Verdict, bool) {

@@ -17,8 +17,8 @@ type (
 	Role uint32
 )
 
-// ByProgram marks a label whose verdict depends on the acting program, so
-// that (role, label) is looked up before (base role, label).
+// ByProgram marks a label whose verdict depends on the acting program, user or
+// unit, so that (role, label) is looked up before (base role, label).
 const ByProgram Label = 1 << 31
 
 // Index is the label without its mark, dense from 0.
@@ -80,18 +80,71 @@ type Verdict [Kinds]Cell
 //	automaton from that row over the name, else States[s].Default.
 //
 // The label of a name is States[s].Label at its end, that of a file the one of
-// all its names. The verdict is Verdicts[{role, label}] for a ByProgram label,
-// else or if absent Verdicts[{base, label}], else the role's Default.
+// all its names; where the subject owns the file it is then LabelRow.Owned,
+// and of an exec the one that the Applets lead to. The verdict is
+// Verdicts[{role, label}] for a ByProgram label, else or if absent
+// Verdicts[{base, label}], else the role's Default.
+//
+// A capability or an operation of class system is looked up in Acts in the
+// same way, without marks; network operations are judged by Network.
 type Ruleset struct {
-	Rules    []hostpolicy.Rule
+	Rules    []Rule
+	Facts    []RuleFacts // index is RuleID-1
+	Policies []PolicyRow // ordered by their first rule
+	Places   []Place     // where policies apply
+	Users    Users       // to whom
+	Programs [][]uint32  // program lists, by class; [0] is empty
+	Scopes   [][]uint32  // allow-lists' scopes, by class; [0] is empty
 	Start    State
-	States   []StateRow // index is State; [0] is dead
-	Edges    []Edge     // ordered by From, then Name
-	Globs    []GlobRow  // index is StateRow.Glob; [0] is unused
-	Labels   []LabelRow // index is Label.Index(); [0] is the empty label
-	Roles    []RoleRow  // ordered by key
+	States   []StateRow  // index is State; [0] is dead
+	Edges    []Edge      // ordered by From, then Name
+	Globs    []GlobRow   // index is StateRow.Glob; [0] is unused
+	Labels   []LabelRow  // index is Label.Index(); [0] is the empty label
+	Applets  []AppletRow // ordered by Label.Index(), then Name
+	Roles    []RoleRow   // of the host, ordered by key
 	Verdicts []VerdictRow
+	Acts     []ActRow // ordered by Role, then Act
+	Network  Network
 	Digest   [32]byte // SHA-256 over everything above
+}
+
+// Rule is what a ruleset keeps of a policy's rule: what events say of it, and
+// what later tables are made from. The rest of it is in the tables.
+type Rule struct {
+	Policy    string
+	Name      string
+	Class     hostpolicy.Class
+	Action    hostpolicy.Action
+	Access    hostpolicy.Access
+	OwnerOnly bool
+	Limited   bool // its allow-list is within some names only
+	Severity  int
+	Tags      []string
+	Message   string
+	Position  hostpolicy.Position
+	Args      []string
+	Acts      []Act // of the classes capability and system
+}
+
+// ID is the rule's full name, as hostpolicy.Rule has it.
+func (r *Rule) ID() string { return r.Policy + "/" + r.Class.String() + "." + r.Name }
+
+// RuleFacts are what the tables depend on beside the rule itself. Lists and
+// scopes are numbered from 1.
+type RuleFacts struct {
+	Policy     uint32 // index into Ruleset.Policies
+	From       uint32 // program list, 0 = every program
+	ExceptFrom uint32 // program list, 0 = none
+	Within     uint32 // scope of the allow-list, 0 = everywhere
+}
+
+// PolicyRow is what rules take from their policy.
+type PolicyRow struct {
+	Place uint32 // index into Ruleset.Places
+	// Users are the bits of a user class that must all be set; 0 = all users.
+	Users     uint64
+	Otherwise [hostpolicy.System + 1]hostpolicy.Action // by class
+	Dangerous bool
 }
 
 // StateRow is one state of the path automaton.
@@ -118,27 +171,50 @@ type GlobRow struct {
 	End  State
 }
 
-// LabelRow says what a label means for a subject whose executable carries it.
+// LabelRow says what a label means, and what it means for a subject whose
+// executable carries it.
 type LabelRow struct {
 	// Program is the class of programs that `from` and `except_from`
 	// patterns tell apart; 0 is every program that none of them names.
 	Program uint32
+	// Scope is the class of allow-list scopes that hold the name, Beneath
+	// (of StateRow.Below) that of scopes which a move could shake off.
+	Scope, Beneath uint32
+	// Owned is the label for a subject that owns the file, 0 where it fares
+	// like others. StateRow.Below is never exchanged for it: who owns a
+	// directory need not own what it holds.
+	Owned  Label
+	Owner  bool // this label is such a one
+	Marked bool // the label carries ByProgram
+	// Rules name the file, ascending. Those with args judge an exec only
+	// where Called holds them too.
+	Rules, Called []RuleID
+}
+
+// AppletRow leads from a program's label to the one for a command of it.
+type AppletRow struct {
+	Label Label // without its mark
+	Name  string
+	To    Label // with its mark
 }
 
 // RoleKey is what decides a subject's role. Workload 0 is the host.
 type RoleKey struct {
-	Workload uint32
-	User     uint32 // 0 until rules can name users
-	Program  uint32
+	Workload uint32 // number under which a set of places was bound
+	User     uint32 // class of Ruleset.Users
+	Program  uint32 // class of Ruleset.Programs
 }
 
 // RoleRow gives the role for a key. A program class without a row has the
-// role of program 0.
+// role of program 0, a user class without one that of user 0.
 type RoleRow struct {
 	Key     RoleKey
 	Role    Role
-	Base    Role    // the role of {Workload, User, 0}
+	Base    Role    // the role that Role's rows differ from, perhaps itself
 	Default Verdict // for a label without a row
+	// What becomes of the other classes where nothing matches.
+	Network, Capability, System Cell
+	Sockets                     Bits // network rules that count for the role
 }
 
 // VerdictRow is the verdict for one role on one label.

@@ -32,7 +32,7 @@ func (r *Rule) Source() string {
 }
 
 // Describe keeps of a ruleset's rules what events tell. The index is RuleID-1.
-func Describe(rules []hostpolicy.Rule) []Rule {
+func Describe(rules []lsm.Rule) []Rule {
 	// All ids are parts of one text: ten thousand small strings, made among
 	// the garbage of a reload, would keep its pages from the system.
 	var ids strings.Builder

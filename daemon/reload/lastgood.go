@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 
 	"github.com/hostarmor/hostarmor/daemon/atomicfile"
-	"github.com/hostarmor/hostarmor/hostpolicy"
 	"github.com/hostarmor/hostarmor/hostpolicy/policyfile"
 	"github.com/hostarmor/hostarmor/lsm"
 )
@@ -155,7 +154,7 @@ func (st Store) Settings() ([]byte, error) {
 
 // Rules are those of the last good set, if it compiles to this digest here and
 // now: the rule ids of what an earlier daemon left in force.
-func (st Store) Rules(digest [32]byte, root string, support lsm.Support) ([]hostpolicy.Rule, error) {
+func (st Store) Rules(digest [32]byte, machine Machine) ([]lsm.Rule, error) {
 	m, err := st.Manifest()
 	if err != nil {
 		return nil, err
@@ -166,10 +165,10 @@ func (st Store) Rules(digest [32]byte, root string, support lsm.Support) ([]host
 	s := &Set{}
 	for _, k := range m.Files {
 		f := File{Path: k.Path}
-		f.stepBack(st, k.SHA256)
+		f.stepBack(st, machine.Files, k.SHA256)
 		s.Files = append(s.Files, f)
 	}
-	if err := s.build(root, support, nil); err != nil {
+	if err := s.build(machine, nil); err != nil {
 		return nil, err
 	}
 	if s.Ruleset == nil || s.Ruleset.Digest != digest {

@@ -36,12 +36,16 @@ func linksOf(root string, policies []hostpolicy.Policy) Links {
 		}
 	}
 	for i := range policies {
+		if policies[i].AppliesTo.Container != nil {
+			continue // named in a tree of its own
+		}
 		for j := range policies[i].Rules {
 			r := &policies[i].Rules[j]
 			add(r.Path)
 			add(r.Except)
 			add(r.From)
 			add(r.ExceptFrom)
+			add(r.Within)
 		}
 	}
 	text := names.String()

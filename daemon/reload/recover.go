@@ -5,20 +5,20 @@ import (
 	"slices"
 
 	"github.com/hostarmor/hostarmor/hostpolicy"
+	"github.com/hostarmor/hostarmor/hostpolicy/canonical"
 	"github.com/hostarmor/hostarmor/hostpolicy/policyfile"
-	"github.com/hostarmor/hostarmor/lsm"
 )
 
 // Recover makes the best of a refused set for the daemon's start: each file
 // with an error is replaced by its last good content, or left out where there
 // is none. The result's policies have no error; its files say what became of
 // them, with the problems of what is on disk.
-func Recover(refused *Set, store Store, root string, support lsm.Support) (*Set, error) {
-	r := recovery{set: &Set{Files: slices.Clone(refused.Files)}, store: store, kept: map[string]string{}}
+func Recover(refused *Set, store Store, m Machine) (*Set, error) {
+	r := recovery{set: &Set{Files: slices.Clone(refused.Files)}, store: store, files: m.Files, kept: map[string]string{}}
 	// A store that cannot be read is one that holds nothing: the problems of
 	// the files on disk are told in any case.
-	if m, err := store.Manifest(); err == nil {
-		for _, k := range m.Files {
+	if manifest, err := store.Manifest(); err == nil {
+		for _, k := range manifest.Files {
 			r.kept[k.Path] = k.SHA256
 		}
 	}
@@ -29,7 +29,7 @@ func Recover(refused *Set, store Store, root string, support lsm.Support) (*Set,
 	// the last good one, from there to nothing. So it ends.
 	for {
 		r.dropNamesakes()
-		if err := r.set.build(root, support, nil); err != nil {
+		if err := r.set.build(m, nil); err != nil {
 			return nil, err
 		}
 		if !r.set.Refused() {
@@ -47,6 +47,7 @@ func Recover(refused *Set, store Store, root string, support lsm.Support) (*Set,
 type recovery struct {
 	set   *Set
 	store Store
+	files policyfile.Options
 	kept  map[string]string // path to sum
 }
 
@@ -60,7 +61,7 @@ func (r *recovery) addUnread(problems []hostpolicy.Problem) {
 		for path := range r.kept {
 			if filepath.Dir(path) == p.Position.File && !known[filepath.Base(path)] {
 				f := File{Path: path, State: policyfile.Rejected}
-				f.stepBack(r.store, r.kept[path])
+				f.stepBack(r.store, r.files, r.kept[path])
 				r.set.Files = append(r.set.Files, f)
 			}
 		}
@@ -79,17 +80,27 @@ func (r *recovery) addUnread(problems []hostpolicy.Problem) {
 // stepBack takes the files with errors a step further, and reports whether
 // there were any.
 func (r *recovery) stepBack(problems []hostpolicy.Problem) (moved bool) {
-	broken := make(map[string]bool)
+	broken, directories := make(map[string]bool), make(map[string]bool)
 	for _, p := range problems {
 		broken[p.Position.File] = true
+		directories[p.Position.File] = true
+	}
+	for _, p := range problems {
+		if p.Code != canonical.CodeDirectory {
+			directories[p.Position.File] = false
+		}
 	}
 	for i := range r.set.Files {
 		f := &r.set.Files[i]
 		if !broken[f.Path] || f.State == policyfile.Masked || f.State == policyfile.Rejected && f.tried {
 			continue
 		}
-		f.stepBack(r.store, r.kept[f.Path])
 		moved = true
+		if directories[f.Path] && r.kept[f.Path] == f.SHA256 && !f.asWritten {
+			f.asWritten = true
+			continue
+		}
+		f.stepBack(r.store, r.files, r.kept[f.Path])
 	}
 	return moved
 }
@@ -100,7 +111,7 @@ func (r *recovery) stepBackAll() (moved bool) {
 	for i := range r.set.Files {
 		f := &r.set.Files[i]
 		if f.State == policyfile.Active && !f.tried && r.kept[f.Path] != f.SHA256 {
-			f.stepBack(r.store, r.kept[f.Path])
+			f.stepBack(r.store, r.files, r.kept[f.Path])
 			moved = true
 		}
 	}
@@ -113,8 +124,8 @@ func (r *recovery) dropAll() {
 	}
 }
 
-// dropNamesakes leaves out a last good policy whose name another file has by
-// now.
+// dropNamesakes leaves out the last good policies of a file where another file
+// has one of their names by now.
 func (r *recovery) dropNamesakes() {
 	taken := make(map[string]bool)
 	for _, lastGood := range []bool{false, true} {
@@ -122,17 +133,19 @@ func (r *recovery) dropNamesakes() {
 			f := &r.set.Files[i]
 			switch {
 			case f.State != policyfile.Active || f.LastGood != lastGood:
-			case taken[f.Name]:
+			case slices.ContainsFunc(f.Policies, func(p Policy) bool { return taken[p.Name] }):
 				f.drop()
 			default:
-				taken[f.Name] = true
+				for _, p := range f.Policies {
+					taken[p.Name] = true
+				}
 			}
 		}
 	}
 }
 
 // stepBack replaces a file's content by the last good one, or drops it.
-func (f *File) stepBack(store Store, sum string) {
+func (f *File) stepBack(store Store, o policyfile.Options, sum string) {
 	tried := f.tried
 	f.drop()
 	if tried || sum == "" || sum == f.SHA256 {
@@ -142,18 +155,18 @@ func (f *File) stepBack(store Store, sum string) {
 	if err != nil {
 		return // as if there were none: the file's own problems are told
 	}
-	policy, _ := policyfile.Load(f.Path, content)
-	if policy == nil {
+	set := policyfile.LoadFile(f.Path, content, o)
+	if set.State != policyfile.Active {
 		return
 	}
 	f.State, f.LastGood = policyfile.Active, true
-	f.policy, f.content, f.SHA256 = policy, content, sum
+	f.policies, f.Inactive, f.content, f.SHA256 = set.Policies, set.Inactive, content, sum
 	f.describe()
 }
 
 func (f *File) drop() {
 	if f.State == policyfile.Active || f.State == policyfile.Rejected {
-		f.State, f.policy, f.LastGood, f.tried = policyfile.Rejected, nil, false, true
+		f.State, f.policies, f.Inactive, f.LastGood, f.tried = policyfile.Rejected, nil, nil, false, true
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hostarmor/hostarmor/hostpolicy"
-	"github.com/hostarmor/hostarmor/lsm"
 )
 
 type disk struct {
@@ -50,7 +49,7 @@ func (d *disk) write(name, text string) {
 
 func (d *disk) look() *Set {
 	d.t.Helper()
-	s, err := Look(d.dirs(), "/", lsm.Support{})
+	s, err := Look(d.dirs(), Machine{Root: "/"})
 	d.must(err)
 	return s
 }
@@ -73,7 +72,7 @@ func (d *disk) recover() *Set {
 	if !refused.Refused() {
 		d.t.Fatal("the set is fine")
 	}
-	s, err := Recover(refused, d.store, "/", lsm.Support{})
+	s, err := Recover(refused, d.store, Machine{Root: "/"})
 	d.must(err)
 	return s
 }
@@ -139,11 +138,20 @@ func TestRecover(t *testing.T) {
 			},
 			[]string{"a/process.one", "b/process.two"}, "a.toml last good",
 		},
+		"a path becomes a directory": {
+			// Whoever may make it must not lift the file's rules by it.
+			func(d *disk) { d.must(os.MkdirAll(d.path("later"), 0o755)) },
+			[]string{"a/process.one", "b/process.later", "b/process.two"}, "",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newDisk(t)
 			d.write("etc/a.toml", policy("a", "one"))
-			d.write("etc/b.toml", policy("b", "two"))
+			b := policy("b", "two")
+			if strings.HasPrefix(name, "a path becomes") {
+				b += fmt.Sprintf("[process.later]\npath = %q\n", d.path("later"))
+			}
+			d.write("etc/b.toml", b)
 			d.good()
 			c.break_(d)
 			s := d.recover()
@@ -208,11 +216,11 @@ func TestStoreHoldsOnlyTheLastSet(t *testing.T) {
 		t.Errorf("the store holds %v", entries)
 	}
 	s := d.look()
-	rules, err := d.store.Rules(s.Ruleset.Digest, "/", lsm.Support{})
+	rules, err := d.store.Rules(s.Ruleset.Digest, Machine{Root: "/"})
 	if err != nil || len(rules) != 1 || rules[0].ID() != "a/process.r4" {
 		t.Errorf("%v, %v", rules, err)
 	}
-	if _, err := d.store.Rules([32]byte{1}, "/", lsm.Support{}); err == nil {
+	if _, err := d.store.Rules([32]byte{1}, Machine{Root: "/"}); err == nil {
 		t.Error("the rules of another digest")
 	}
 }
@@ -252,41 +260,6 @@ func TestSetIDs(t *testing.T) {
 	d.write("etc/a.toml", policy("a", "two"))
 	if d.good().ID == second.ID {
 		t.Error("another file, the same id")
-	}
-}
-
-func TestSupport(t *testing.T) {
-	rule := func(class hostpolicy.Class, action hostpolicy.Action, access hostpolicy.Access) hostpolicy.Rule {
-		return hostpolicy.Rule{Policy: "p", Name: "r", Class: class, Action: action, Access: access}
-	}
-	rw := hostpolicy.Read | hostpolicy.Write
-	for name, c := range map[string]struct {
-		missing []lsm.Kind
-		rule    hostpolicy.Rule
-		kept    hostpolicy.Access
-		gaps    int
-	}{
-		"all there":               {nil, rule(hostpolicy.File, hostpolicy.Block, rw), rw, 0},
-		"half a rule":             {[]lsm.Kind{lsm.KindWrite}, rule(hostpolicy.File, hostpolicy.Block, rw), hostpolicy.Read, 1},
-		"no rule":                 {[]lsm.Kind{lsm.KindWrite}, rule(hostpolicy.File, hostpolicy.Block, hostpolicy.Write), 0, 1},
-		"moves alone":             {[]lsm.Kind{lsm.KindMove}, rule(hostpolicy.File, hostpolicy.Block, rw), rw, 1},
-		"reading is not touched":  {[]lsm.Kind{lsm.KindWrite, lsm.KindMove}, rule(hostpolicy.File, hostpolicy.Block, hostpolicy.Read), hostpolicy.Read, 0},
-		"no exec":                 {[]lsm.Kind{lsm.KindExec}, rule(hostpolicy.Process, hostpolicy.Block, hostpolicy.Exec), 0, 1},
-		"no map":                  {[]lsm.Kind{lsm.KindMap}, rule(hostpolicy.Process, hostpolicy.Block, hostpolicy.Exec), hostpolicy.Exec, 1},
-		"no map, but only allows": {[]lsm.Kind{lsm.KindMap}, rule(hostpolicy.Process, hostpolicy.Allow, hostpolicy.Exec), hostpolicy.Exec, 0},
-	} {
-		support := lsm.Support{Missing: map[lsm.Kind]string{}}
-		for _, k := range c.missing {
-			support.Missing[k] = "not here"
-		}
-		policies, gaps := supported([]hostpolicy.Policy{{Name: "p", Rules: []hostpolicy.Rule{c.rule}}}, support)
-		var kept hostpolicy.Access
-		for _, r := range policies[0].Rules {
-			kept |= r.Access
-		}
-		if kept != c.kept || len(gaps) != c.gaps {
-			t.Errorf("%s: kept %v with %v", name, kept, gaps)
-		}
 	}
 }
 

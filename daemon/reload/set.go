@@ -25,7 +25,7 @@ type Set struct {
 	// Problems are all there are: errors first, then warnings.
 	Problems []hostpolicy.Problem
 	// Gaps are the rules that the backend cannot enforce as written.
-	Gaps []Gap
+	Gaps []compile.Gap
 	// Links tells whether the same files would mean something else now.
 	Links Links
 }
@@ -33,7 +33,6 @@ type Set struct {
 // File is one policy file of a set.
 type File struct {
 	Path     string
-	Name     string // of its policy, or "" where it could not be read
 	SHA256   string
 	State    policyfile.State
 	MaskedBy string
@@ -41,11 +40,21 @@ type File struct {
 	// broken, but what was in force before.
 	LastGood bool
 	Problems []hostpolicy.Problem
-	Rules    []Rule
+	Policies []Policy              // none where it could not be read
+	Inactive []policyfile.Inactive // those that are not for this machine
 
-	content []byte
-	policy  *hostpolicy.Policy
-	tried   bool // Recover has gone back to the last good content already
+	content  []byte
+	policies []hostpolicy.Policy
+	tried    bool // Recover has gone back to the last good content already
+	// asWritten: that a path of it is a directory by now is no error. It was
+	// in force like this, and who makes the directory may not lift it.
+	asWritten bool
+}
+
+// Policy is what is kept of a policy: enough for status.
+type Policy struct {
+	Name  string
+	Rules []Rule
 }
 
 // Rule is what is kept of a rule: enough for status.
@@ -53,13 +62,6 @@ type Rule struct {
 	ID     string
 	Line   uint32 // in its file
 	Action hostpolicy.Action
-}
-
-// Gap is a rule, or a part of one, that is not enforced.
-type Gap struct {
-	Rule     string
-	Position hostpolicy.Position
-	Reason   string
 }
 
 // Refused reports whether the set has an error.
@@ -72,7 +74,9 @@ func (s *Set) RuleCount() int {
 	n := 0
 	for i := range s.Files {
 		if s.Files[i].State == policyfile.Active {
-			n += len(s.Files[i].Rules)
+			for _, p := range s.Files[i].Policies {
+				n += len(p.Rules)
+			}
 		}
 	}
 	return n
@@ -86,7 +90,9 @@ func (s *Set) Policies() []string {
 	var names []string
 	for i := range s.Files {
 		if s.Files[i].State == policyfile.Active {
-			names = append(names, s.Files[i].Name)
+			for _, p := range s.Files[i].Policies {
+				names = append(names, p.Name)
+			}
 		}
 	}
 	return names
@@ -97,19 +103,25 @@ func (s *Set) Policies() []string {
 func (s *Set) Forget() {
 	s.Ruleset = nil
 	for i := range s.Files {
-		s.Files[i].content, s.Files[i].policy = nil, nil
+		s.Files[i].content, s.Files[i].policies = nil, nil
 	}
 }
 
-// Look reads the directories and compiles what they hold, for a kernel with
-// this support. root is the tree in which links are followed.
-func Look(dirs []string, root string, support lsm.Support) (*Set, error) {
-	read, problems := policyfile.ReadDirs(dirs, policyfile.Options{})
+// Machine is what a set is loaded for.
+type Machine struct {
+	Root    string             // the tree in which links are followed
+	Support lsm.Support        // what its kernel can enforce
+	Files   policyfile.Options // what its settings say of policy files
+}
+
+// Look reads the directories and compiles what they hold.
+func Look(dirs []string, m Machine) (*Set, error) {
+	read, problems := policyfile.ReadDirs(dirs, m.Files)
 	s := &Set{}
 	for i := range read.Files {
 		s.Files = append(s.Files, newFile(&read.Files[i]))
 	}
-	if err := s.build(root, support, problems); err != nil {
+	if err := s.build(m, problems); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -118,59 +130,61 @@ func Look(dirs []string, root string, support lsm.Support) (*Set, error) {
 func newFile(e *policyfile.Entry) File {
 	f := File{
 		Path: e.Path, SHA256: e.SHA256, State: e.State, MaskedBy: e.MaskedBy,
-		content: e.Content, policy: e.Policy,
+		Inactive: e.Inactive, content: e.Content, policies: e.Policies,
 	}
 	f.describe()
 	return f
 }
 
-// describe keeps what status tells of the file's policy.
+// describe keeps what status tells of the file's policies.
 func (f *File) describe() {
-	f.Name, f.Rules = "", nil
-	if f.policy == nil {
-		return
-	}
-	f.Name = f.policy.Name
-	ids := make([]string, len(f.policy.Rules))
-	for i := range f.policy.Rules {
-		ids[i] = f.policy.Rules[i].ID()
+	f.Policies = nil
+	var ids []string
+	for i := range f.policies {
+		for j := range f.policies[i].Rules {
+			ids = append(ids, f.policies[i].Rules[j].ID())
+		}
 	}
 	// Parts of one text, so that what is kept does not pin what is not.
 	text := strings.Join(ids, "")
-	f.Rules = make([]Rule, len(f.policy.Rules))
-	for i := range f.policy.Rules {
-		r := &f.policy.Rules[i]
-		id := text[:len(ids[i])]
-		text = text[len(ids[i]):]
-		f.Rules[i] = Rule{ID: id, Line: uint32(r.Position.Line), Action: r.Action}
+	for i := range f.policies {
+		p := &f.policies[i]
+		kept := Policy{Name: strings.Clone(p.Name), Rules: make([]Rule, len(p.Rules))}
+		for j := range p.Rules {
+			r := &p.Rules[j]
+			kept.Rules[j] = Rule{ID: text[:len(ids[0])], Line: uint32(r.Position.Line), Action: r.Action}
+			text, ids = text[len(ids[0]):], ids[1:]
+		}
+		f.Policies = append(f.Policies, kept)
 	}
 }
 
 // build makes the ruleset of the files' policies; problems are those of
 // reading them.
-func (s *Set) build(root string, support lsm.Support, problems []hostpolicy.Problem) error {
+func (s *Set) build(m Machine, problems []hostpolicy.Problem) error {
 	var policies []hostpolicy.Policy
 	sum := sha256.New()
 	for i := range s.Files {
 		f := &s.Files[i]
 		if f.State == policyfile.Active {
-			policies = append(policies, *f.policy)
+			policies = append(policies, f.policies...)
 			fmt.Fprintf(sum, "%s %q\n", f.SHA256, f.Path)
 		}
 	}
 	s.ID = hex.EncodeToString(sum.Sum(nil)[:16])
 	s.Ruleset, s.Gaps = nil, nil
 
-	tree, err := canonical.Open(root)
+	tree, err := canonical.Open(m.Root)
 	if err != nil {
 		return fmt.Errorf("load the policies: %w", err)
 	}
 	defer tree.Close()
 	resolved := tree.Resolve(policies)
+	s.takeAsWritten(resolved.Problems)
 	problems = append(problems, resolved.Problems...)
-	s.Links = linksOf(root, policies)
+	s.Links = linksOf(m.Root, policies)
 
-	enforceable, gaps := supported(resolved.Policies, support)
+	enforceable, gaps := compile.Supported(resolved.Policies, m.Support)
 	s.Gaps = gaps
 	ruleset, found := compile.Compile(enforceable)
 	s.Problems = order(append(problems, found...))
@@ -179,6 +193,20 @@ func (s *Set) build(root string, support lsm.Support, problems []hostpolicy.Prob
 	}
 	s.assign()
 	return nil
+}
+
+// takeAsWritten makes warnings of the errors that files are in force with.
+func (s *Set) takeAsWritten(problems []hostpolicy.Problem) {
+	taken := make(map[string]bool)
+	for i := range s.Files {
+		taken[s.Files[i].Path] = s.Files[i].asWritten
+	}
+	for i := range problems {
+		if p := &problems[i]; p.Code == canonical.CodeDirectory && taken[p.Position.File] {
+			p.Severity = hostpolicy.Warning
+			p.Message += ", and the rule names nothing but the directory itself"
+		}
+	}
 }
 
 // assign gives each file its problems.

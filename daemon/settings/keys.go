@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"strings"
 	"time"
+
+	"github.com/hostarmor/hostarmor/hostpolicy"
 )
 
 // key is one setting of the contract. set stores a decoded TOML value, or
@@ -40,13 +42,31 @@ var keys = []key{
 			"keep":    func() { s.KeepOnStop = true },
 		}, `"release" or "keep"`)
 	}},
-	{"node.labels", only(map[string]any{})},
+	{"node.labels", func(s *Settings, v any) error {
+		table, ok := v.(map[string]any)
+		if !ok {
+			return want(`a table of strings, as { site = "berlin" }`)
+		}
+		var labels map[string]string
+		for key, value := range table {
+			text, ok := value.(string)
+			if !ok {
+				return want(fmt.Sprintf("the label %q as a string", key))
+			}
+			if labels == nil {
+				labels = make(map[string]string)
+			}
+			labels[key] = text
+		}
+		s.NodeLabels = labels
+		return nil
+	}},
 	{"containers.unknown", only("hold", "allow", "deny")},
 	{"containers.runtimes", only([]any{})},
 	{"containers.on_timeout", only("deny", "allow")},
 	{"protect.self", only(true, false)},
 	{"protect.policies", only(false, true)},
-	{"kubearmor.posture", only(map[string]any{"file": "audit", "network": "audit", "capabilities": "audit"})},
+	{"kubearmor.posture", posture},
 	{"network.resolvers", only([]any{})},
 	{"network.cut", only(false, true)},
 	{"apparmor.whole_host", only(false, true)},
@@ -87,6 +107,32 @@ var keys = []key{
 		return nil
 	}},
 	{"policies.require_signature", only(false, true)},
+}
+
+// posture takes all three classes or some; the others keep their default.
+func posture(s *Settings, v any) error {
+	const shape = `{ file = "audit", network = "audit", capabilities = "audit" }, each "audit" or "block"`
+	table, ok := v.(map[string]any)
+	if !ok {
+		return want(shape)
+	}
+	p := Default().Posture
+	for class, value := range table {
+		field := map[string]*hostpolicy.Action{"file": &p.File, "network": &p.Network, "capabilities": &p.Capabilities}[class]
+		if field == nil {
+			return want(shape)
+		}
+		switch value {
+		case "audit":
+			*field = hostpolicy.Audit
+		case "block":
+			*field = hostpolicy.Block
+		default:
+			return want(shape)
+		}
+	}
+	s.Posture = p
+	return nil
 }
 
 // wantError says what a key takes.
@@ -161,10 +207,7 @@ func literal(v any) string {
 	case []any:
 		return "[]"
 	case map[string]any:
-		if len(v) == 0 {
-			return "{}"
-		}
-		return `{ file = "audit", network = "audit", capabilities = "audit" }`
+		return "{}"
 	}
 	return fmt.Sprint(v)
 }

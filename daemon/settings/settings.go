@@ -38,7 +38,14 @@ type Settings struct {
 	Events    Events
 	// Dirs hold the policies; of two files of one name the first wins.
 	Dirs []string
+	// NodeLabels are this machine's, for KubeArmor's nodeSelector.
+	NodeLabels map[string]string
+	Posture    Posture
 }
+
+// Posture is what becomes of an access that no KubeArmor Allow rule permits,
+// Block or Audit, by class: File governs files and processes.
+type Posture struct{ File, Network, Capabilities hostpolicy.Action }
 
 // Events says where events go.
 type Events struct {
@@ -53,6 +60,7 @@ func Default() Settings {
 		Backend:   BackendAuto,
 		BootGuard: true,
 		Events:    Events{Journal: true, Fold: time.Second},
+		Posture:   Posture{hostpolicy.Audit, hostpolicy.Audit, hostpolicy.Audit},
 		Dirs:      []string{"/etc/hostarmor/policies", "/run/hostarmor/policies", "/usr/lib/hostarmor/policies"},
 	}
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/BurntSushi/toml"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/hostarmor/hostarmor/hostpolicy"
 )
 
 const packaged = "../../packaging/hostarmor.toml"
@@ -58,6 +60,10 @@ fold = "250ms"
 file = "/var/log/hostarmor/events.jsonl"
 [policies]
 dirs = ["/srv/policies/"]
+[node.labels]
+site = "berlin"
+[kubearmor]
+posture = { file = "block" }
 `))
 	if problems != nil {
 		t.Fatal(problems)
@@ -65,7 +71,8 @@ dirs = ["/srv/policies/"]
 	want := Settings{
 		Backend: BackendBPF, Required: true, WarnUnsupported: true, KeepOnStop: true,
 		Events: Events{Fold: 250 * time.Millisecond, File: "/var/log/hostarmor/events.jsonl"},
-		Dirs:   []string{"/srv/policies"},
+		Dirs:   []string{"/srv/policies"}, NodeLabels: map[string]string{"site": "berlin"},
+		Posture: Posture{hostpolicy.Block, hostpolicy.Audit, hostpolicy.Audit},
 	}
 	if d := cmp.Diff(want, s); d != "" {
 		t.Error(d)
@@ -85,8 +92,11 @@ func TestProblems(t *testing.T) {
 		{"[protect]\nself = false", "x:2:1: protect.self: not enforced by this version (leave it out, or write its default true)"},
 		{"[containers]\nunknown = \"deny\"", `x:2:1: containers.unknown: not enforced by this version (leave it out, or write its default "hold")`},
 		{"[containers]\nunknown = \"x\"", `x:2:1: containers.unknown: not a value of this key (write "hold", "allow", "deny")`},
-		{"[node]\nlabels = { a = \"b\" }", "x:2:1: node.labels: not enforced by this version (leave it out, or write its default {})"},
-		{"[node.labels]\na = \"b\"", "x:1:1: node.labels: not enforced by this version (leave it out, or write its default {})"},
+		{"[node]\nlabels = { a = 1 }", `x:2:1: node.labels: not a value of this key (write the label "a" as a string)`},
+		{"[node]\nlabels = [\"a\"]", `x:2:1: node.labels: not a value of this key (write a table of strings, as { site = "berlin" })`},
+		{"[kubearmor]\nposture = { files = \"block\" }", `x:2:1: kubearmor.posture: not a value of this key (write { file = "audit", network = "audit", capabilities = "audit" }, each "audit" or "block")`},
+		{"[kubearmor]\nposture = { file = \"allow\" }", "x:2:1: kubearmor.posture: not a value of this key (write "},
+		{"[network]\nresolvers = [\"192.0.2.1\"]", "x:2:1: network.resolvers: not enforced by this version (leave it out, or write its default [])"},
 		{"[policies]\ndirs = []", "x:2:1: policies.dirs: not a value of this key (write a list of absolute directories)"},
 		{"[policies]\ndirs = [\"../x\"]", "x:2:1: policies.dirs: not a value of this key (write a list of absolute directories)"},
 		{"on_stop = keep", "x:1:11: "},

@@ -39,7 +39,7 @@ type Result struct {
 // Resolution says what a pattern became.
 type Resolution struct {
 	Rule      string // the rule's ID
-	Key       string // path, except, from or except_from
+	Key       string // path, except, from, except_from or within
 	Written   string
 	Canonical []string
 }
@@ -54,21 +54,23 @@ func (r Root) Policies(policies []hostpolicy.Policy) ([]hostpolicy.Policy, []hos
 // name. A pattern that ends at a link stands for two names afterwards, what the
 // link leads to and the link itself: whoever may replace the link could change
 // what the name means. Resolve changes none of its arguments; all policies are
-// in the result, also those with an error.
+// in the result, also those with an error. Policies for containers stay as they
+// are: their names are of the container's own tree.
 func (r Root) Resolve(policies []hostpolicy.Policy) Result {
 	w := newWalker(r.dir)
 	var res Result
 	for _, p := range policies {
+		if p.AppliesTo.Container != nil {
+			res.Policies = append(res.Policies, p)
+			continue
+		}
 		before := p.LockOuts()
 		p.Rules = slices.Clone(p.Rules)
 		for i := range p.Rules {
 			c := rewriting{w, &p.Rules[i], &res}
 			rule := &p.Rules[i]
 			places := &rule.Places
-			rule.Path, places.Path = c.list("path", rule.Path, places.Path)
-			rule.Except, places.Except = c.list("except", rule.Except, places.Except)
-			rule.From, places.From = c.list("from", rule.From, places.From)
-			rule.ExceptFrom, places.ExceptFrom = c.list("except_from", rule.ExceptFrom, places.ExceptFrom)
+			c.lists()
 			c.strays("path", rule.Path, rule.Except, places.Path)
 			c.strays("from", rule.From, rule.ExceptFrom, places.From)
 		}
@@ -201,8 +203,11 @@ func (c rewriting) alternative(key string, p hostpolicy.Pattern, at hostpolicy.P
 	return out
 }
 
+// CodeDirectory is a path without a trailing slash that is a directory on
+// disk: the one error of a policy that anybody may cause who can make one.
+const CodeDirectory = "HA040"
+
 const (
-	codeDirectory  = "HA040"
 	codeMultiCall  = "HA041"
 	codeNotDir     = "HA042"
 	codeUnresolved = "HA043"
@@ -219,13 +224,19 @@ func (c rewriting) judge(key string, p hostpolicy.Pattern, rest string, found re
 		if key == "path" {
 			severity = hostpolicy.Error
 		}
-		say(severity, codeDirectory, fmt.Sprintf("%q is a directory", p.String()), fmt.Sprintf("write %q for the directory and all beneath it", p.String()+"/"))
+		say(severity, CodeDirectory, fmt.Sprintf("%q is a directory", p.String()), fmt.Sprintf("write %q for the directory and all beneath it", p.String()+"/"))
 	case rest == "/" && found.exists && !found.dir:
 		say(hostpolicy.Warning, codeNotDir, fmt.Sprintf("%q is not a directory", p.String()), fmt.Sprintf("write %q for the file", strings.TrimSuffix(p.String(), "/")))
 	}
-	program := key != "except" && c.rule.Class == hostpolicy.Process || strings.HasSuffix(key, "from")
+	program := key == "path" && c.rule.Class == hostpolicy.Process || strings.HasSuffix(key, "from")
 	if base := path.Base(found.name); program && rest == "" && found.exists && slices.Contains(multiCall, base) {
-		say(hostpolicy.Warning, codeMultiCall, fmt.Sprintf("%q is %s, many commands in one file: all its names are hit", p.String(), found.name),
-			"a rule of this version cannot tell its commands apart")
+		fix := "no rule can tell programs apart that are one file"
+		if key == "path" {
+			if len(c.rule.Args) > 0 {
+				return
+			}
+			fix = fmt.Sprintf("add args = [%q] to narrow the rule to that command", path.Base(p.String()))
+		}
+		say(hostpolicy.Warning, codeMultiCall, fmt.Sprintf("%q is %s, many commands in one file: all its names are hit", p.String(), found.name), fix)
 	}
 }

@@ -201,7 +201,7 @@ func TestResolveKeys(t *testing.T) {
 	}
 	want := []string{
 		`warning HA040 x.toml:2:1: file.r.except: "/etc/ssl/link" is a directory (write "/etc/ssl/link/" for the directory and all beneath it)`,
-		`warning HA041 x.toml:2:1: file.r.from: "/bb/ls" is /bb/busybox, many commands in one file: all its names are hit (a rule of this version cannot tell its commands apart)`,
+		`warning HA041 x.toml:2:1: file.r.from: "/bb/ls" is /bb/busybox, many commands in one file: all its names are hit (no rule can tell programs apart that are one file)`,
 		`warning HA040 x.toml:2:1: file.r.from: "/usr/sbin" is a directory (write "/usr/sbin/" for the directory and all beneath it)`,
 	}
 	if diff := cmp.Diff(want, problems); diff != "" {

@@ -42,10 +42,11 @@ type walker struct {
 	seen   map[string]entry
 	found  map[string]resolved
 	listed map[string][]string // the links of directories
+	missed map[string][]stray  // by list of patterns and exceptions
 }
 
 func newWalker(dir *os.Root) *walker {
-	return &walker{dir: dir, seen: make(map[string]entry), found: make(map[string]resolved), listed: make(map[string][]string)}
+	return &walker{dir: dir, seen: make(map[string]entry), found: make(map[string]resolved), listed: make(map[string][]string), missed: make(map[string][]stray)}
 }
 
 func (w *walker) at(name string) entry {

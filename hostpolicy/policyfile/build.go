@@ -15,7 +15,7 @@ func (s *source) policy(root *node) (*hostpolicy.Policy, int) {
 	s.checkKeys(root, "", policyKeys)
 	get := func(key string) *node { return root.children[key] }
 
-	p := &hostpolicy.Policy{Position: s.position(0), Otherwise: hostpolicy.Audit}
+	p := &hostpolicy.Policy{Position: s.position(0)}
 	name, ok := s.policyName(get("name"))
 	p.Name = name.value
 	defaults := hostpolicy.Rule{
@@ -25,16 +25,18 @@ func (s *source) policy(root *node) (*hostpolicy.Policy, int) {
 		Tags:     s.tags(get("tags"), "tags", nil),
 		Message:  s.message(get("message"), "message", ""),
 	}
+	defaults.Within, defaults.Places.Within = s.patterns(get("within"), "within")
 	p.Dangerous = s.boolean(get("dangerous"), "dangerous")
-	s.otherwise(get("otherwise"), p)
 	s.selector(get("applies_to"), p)
-	for _, class := range []hostpolicy.Class{hostpolicy.Process, hostpolicy.File} {
+	s.otherwise(get("otherwise"), p)
+	for _, class := range classes {
 		p.Rules = append(p.Rules, s.rules(get(class.String()), class, defaults)...)
 	}
 	slices.SortFunc(p.Rules, func(a, b hostpolicy.Rule) int {
 		return cmp.Or(cmp.Compare(a.Class, b.Class), cmp.Compare(a.Name, b.Name))
 	})
-	s.lint(root, p)
+	s.noEffect(root, p)
+	s.problems = append(s.problems, Lint(p)...)
 	if !ok {
 		return nil, name.at
 	}
@@ -77,7 +79,13 @@ func validName(name string) bool {
 	return true
 }
 
+// otherwise needs the selector, which says what the default is.
 func (s *source) otherwise(n *node, p *hostpolicy.Policy) {
+	wide := p.AppliesTo.Wide()
+	p.Otherwise = hostpolicy.Block
+	if wide {
+		p.Otherwise = hostpolicy.Audit
+	}
 	if n == nil {
 		return
 	}
@@ -85,9 +93,10 @@ func (s *source) otherwise(n *node, p *hostpolicy.Policy) {
 	switch {
 	case !ok:
 	case t.value == "audit":
+		p.Otherwise = hostpolicy.Audit
 	case t.value == "block":
 		p.Otherwise = hostpolicy.Block
-		if !p.Dangerous {
+		if wide && !p.Dangerous {
 			s.err(codeOtherwise, n.at, "otherwise", "blocking all that no rule allows, on the whole host, needs dangerous = true",
 				`write otherwise = "audit" until the list is complete, then add dangerous = true`)
 		}
@@ -97,31 +106,6 @@ func (s *source) otherwise(n *node, p *hostpolicy.Policy) {
 			fix = fmt.Sprintf("write %q", near)
 		}
 		s.err(codeAction, n.at, "otherwise", fmt.Sprintf("%s is not what an allow-list can do with the rest", quote(t.value)), fix)
-	}
-}
-
-func (s *source) selector(n *node, p *hostpolicy.Policy) {
-	const fix = "add applies_to = { host = true } before the first [table], or the table [applies_to] with host = true"
-	if n == nil {
-		s.err(codeNoSelector, 0, "applies_to", "the policy does not say who is confined", fix)
-		return
-	}
-	if !n.table {
-		s.wrongType(n, "applies_to", "a table", "write applies_to = { host = true }")
-		return
-	}
-	s.checkKeys(n, "applies_to", selectorKeys)
-	host := n.children["host"]
-	if host == nil {
-		if len(n.keys) == 0 {
-			s.err(codeEmptySelect, n.at, "applies_to", "the selector is empty", "write host = true in it")
-		}
-		return
-	}
-	before := len(s.problems)
-	p.AppliesTo.Host = s.boolean(host, "applies_to.host")
-	if !p.AppliesTo.Host && len(s.problems) == before {
-		s.err(codeEmptySelect, host.at, "applies_to.host", "host = false selects nobody", "write host = true, or remove the policy")
 	}
 }
 
@@ -164,22 +148,63 @@ func (s *source) rule(n *node, class hostpolicy.Class, name string, r hostpolicy
 	s.checkKeys(n, field, ruleKeys[class])
 	get := func(key string) (*node, string) { return n.children[key], join(field, key) }
 	value := func(key string) *node { return n.children[key] }
+	missing := func(key, what, fix string) {
+		if value(key) == nil {
+			s.err(codeNoPath, at, field, "the rule names no "+what, fix)
+		}
+	}
 
 	r.Class, r.Name, r.Position = class, name, s.position(at)
 	r.Action = s.action(value("action"), join(field, "action"), r.Action)
 	r.Severity = s.severity(value("severity"), join(field, "severity"), r.Severity)
 	r.Tags = s.tags(value("tags"), join(field, "tags"), r.Tags)
 	r.Message = s.message(value("message"), join(field, "message"), r.Message)
-	if value("path") == nil {
-		s.err(codeNoPath, at, field, "the rule names no path", `add path = "/..."; "/**" is every path`)
-	}
-	r.Path, r.Places.Path = s.patterns(get("path"))
-	r.Except, r.Places.Except = s.patterns(get("except"))
 	r.From, r.Places.From = s.patterns(get("from"))
 	r.ExceptFrom, r.Places.ExceptFrom = s.patterns(get("except_from"))
-	r.Access = hostpolicy.Exec
-	if class == hostpolicy.File {
-		r.Access = s.access(get("access"))
+	s.within(value("within"), join(field, "within"), &r)
+	switch class {
+	case hostpolicy.Process, hostpolicy.File:
+		missing("path", "path", `add path = "/..."; "/**" is every path`)
+		r.Path, r.Places.Path = s.patterns(get("path"))
+		r.Except, r.Places.Except = s.patterns(get("except"))
+		r.OwnerOnly = s.boolean(get("owner_only"))
+		r.Access = hostpolicy.Exec
+		if class == hostpolicy.File {
+			r.Access = s.access(get("access"))
+		} else {
+			r.Args, r.Places.Args = s.args(get("args"))
+		}
+	case hostpolicy.Network:
+		r.Direction = s.direction(get("direction"))
+		r.Protocol, r.Places.Protocol = s.protocols(get("protocol"))
+		r.Address, r.Places.Address = s.addresses(get("address"))
+		r.LocalAddress, r.Places.LocalAddress = s.addresses(get("local_address"))
+		r.Ports, r.Places.Ports = s.ports(get("ports"))
+	case hostpolicy.Capability:
+		missing("name", "capability", `add name = ["CAP_..."]`)
+		r.Capabilities, r.Places.Capabilities = s.capabilities(get("name"))
+	case hostpolicy.System:
+		missing("operation", "operation", `add operation = ["..."], one of `+systemOperations())
+		r.Operations, r.Places.Operations = s.operations(get("operation"))
 	}
 	return r
+}
+
+// within is the rule's own or else the policy's, which holds for the rules that
+// make a list of names and for no other.
+func (s *source) within(n *node, field string, r *hostpolicy.Rule) {
+	if n == nil {
+		if r.Action != hostpolicy.Allow || r.Class != hostpolicy.Process && r.Class != hostpolicy.File {
+			r.Within, r.Places.Within = nil, nil
+		}
+		return
+	}
+	if r.Class != hostpolicy.Process && r.Class != hostpolicy.File {
+		return // reported as an unknown key
+	}
+	if r.Action != hostpolicy.Allow {
+		s.err(codeWithin, n.key, field, fmt.Sprintf("only an allow rule makes a list that could be limited, and this one says %s", r.Action),
+			`remove it and write the subtree in path, or write action = "allow"`)
+	}
+	r.Within, r.Places.Within = s.patterns(n, field)
 }

@@ -1,6 +1,7 @@
 package policyfile
 
-// The codes of problems. They are stable: scripts match on them.
+// The codes of problems. They are stable: scripts match on them. HA007 and
+// HA010 said that something is not enforced yet; they are not used again.
 const (
 	codeSyntax      = "HA001"
 	codeUnreadable  = "HA002"
@@ -8,10 +9,8 @@ const (
 	codeNotText     = "HA004"
 	codeFileMode    = "HA005"
 	codeDirMode     = "HA006"
-	codeKubeArmor   = "HA007"
 	codeUnknownKey  = "HA008"
 	codeType        = "HA009"
-	codeNotEnforced = "HA010"
 	codeName        = "HA011"
 	codeDuplicate   = "HA012"
 	codeNoSelector  = "HA013"
@@ -32,45 +31,288 @@ const (
 	codeInterpreter = "HA028"
 	codeLockOut     = "HA029"
 	codeTooDeep     = "HA030"
+	codeExclusive   = "HA031"
+	codeUser        = "HA032"
+	codeUnit        = "HA033"
+	codeProtocol    = "HA034"
+	codeCapability  = "HA035"
+	codeOperation   = "HA036"
+	codePort        = "HA037"
+	codeAddress     = "HA038"
+	codeArgs        = "HA039"
+	codeLabel       = "HA060"
+	codeWithin      = "HA061"
+	codeCatchAll    = "HA062"
+	codeClosed      = "HA063"
+	codeArgv0       = "HA064"
+	codeSessions    = "HA065"
+	codeRootRange   = "HA066"
+	codeExecutor    = "HA067"
+	codePeers       = "HA068"
 )
 
-// Codes explains every code of the packages policyfile and canonical in one
-// line.
-var Codes = map[string]string{
-	codeSyntax:      "the file is not valid TOML; nothing after the error was read",
-	codeUnreadable:  "the file cannot be opened or is not a regular file",
-	codeTooLarge:    "the file is larger than a policy is ever expected to be, so it is probably not one",
-	codeNotText:     "the file holds bytes that are not UTF-8 text, so it is probably not a policy",
-	codeFileMode:    "who can change a policy file can lift enforcement: it must be owned by root, and not writable by group or others",
-	codeDirMode:     "who can change the directory can replace policies: it must be owned by root, and not writable by group or others",
-	codeKubeArmor:   "KubeArmor YAML is part of the design, and not enforced by this version",
-	codeUnknownKey:  "the key has no meaning at this place; an ignored key would be a gap that nobody sees",
-	codeType:        "the value has another type than the key takes",
-	codeNotEnforced: "the key is part of the policy language, but this version does not enforce it and does not pretend to",
-	codeName:        "names of policies and rules are 1 to 63 letters, digits, dots, underscores and hyphens, and begin with a letter or digit",
-	codeDuplicate:   "two policies have the same name, so an event would not say which of them decided",
-	codeNoSelector:  "a policy says in [applies_to] who is confined; there is no default",
-	codeRelative:    "paths are absolute, because a rule is judged without a current directory",
-	codeEmptySelect: "[applies_to] selects nobody",
-	codePattern:     "the path pattern cannot be understood",
-	codeEmpty:       "an empty value matches nothing; leave the key out to get its default",
-	codeText:        "tags and messages go into log records, so they hold printable text only (and a tag no comma)",
-	codeAction:      "an action is block, audit or allow; otherwise is block or audit",
-	codeAccess:      "an access is read or write; executing belongs to class process",
-	codeSeverity:    "a severity is an integer from 1 to 10",
-	codeNoPath:      "a rule of class process or file names at least one path",
-	codeRepeated:    "the same value stands twice in one list",
-	codeNoRules:     "the policy has no rule, so it does nothing",
-	codeNoAllow:     "otherwise has an effect only beside an allow rule",
-	codeOtherwise:   "an allow-list that blocks everything else on the whole host stops the machine unless it is complete",
-	codeNeverMatter: "its exceptions, or a block rule for the same path, leave this path without effect",
-	codeInterpreter: "a rule for an interpreter holds for every script that anybody runs with it",
-	codeLockOut:     "the rule would stop PID 1, udevd, dbus, a login, the package manager or the daemon, and with it the way to undo the rule",
-	codeTooDeep:     "values or keys are nested deeper than any policy needs",
+// Code explains one kind of problem.
+type Code struct {
+	Title string // one line
+	Why   string // why it is a problem, in a few sentences
+	Fix   string // what to write, with an example
+}
 
-	"HA040": "a path without a trailing slash names one file; for a directory and all beneath, it ends in a slash",
-	"HA041": "the program is many commands in one file, told apart by argv[0] only: a rule for one of them holds for all",
-	"HA042": "a path with a trailing slash names a directory, but a file stands there",
-	"HA043": "symbolic links on the way to the path could not be followed to an end, so only the written name is judged",
-	"HA044": "a glob names a symbolic link and nothing names the file behind it, which is judged by its own name",
+// Codes are those of the packages policyfile and canonical.
+var Codes = map[string]Code{
+	codeSyntax: {
+		"the file is not valid TOML",
+		"Nothing after the error was read, so none of the file can be used: half a policy protects less than its author believes. A key or table that is defined twice is such an error too.",
+		`Strings stand in quotes, lists in brackets, and every key stands once: path = ["/bin/sh", "/bin/bash"]`,
+	},
+	codeUnreadable: {
+		"the file cannot be opened or is not a regular file",
+		"A policy that cannot be read cannot be enforced, and somebody relies on it. Devices, FIFOs and sockets are not opened at all, because that can have effects or wait for ever.",
+		"Correct the link or the permissions, or move the file out of the policy directory.",
+	},
+	codeTooLarge: {
+		"the file is larger than a policy is expected to be",
+		"It is probably not a policy, and reading it would cost memory that the machine may not have.",
+		"Split the policy into several files, each with a name of its own.",
+	},
+	codeNotText: {
+		"the file holds bytes that are not UTF-8 text",
+		"It is probably not a policy, or was saved in another encoding; guessing the encoding could change a path.",
+		"Save the file as UTF-8. To name a file whose name is not UTF-8, write ? for each such byte.",
+	},
+	codeFileMode: {
+		"others than root can change the policy file",
+		"Whoever can change a policy can lift enforcement, so such a file is not believed.",
+		"chown root FILE && chmod go-w FILE",
+	},
+	codeDirMode: {
+		"others than root can change the directory of policies",
+		"Whoever can change the directory can replace policies, whoever owns the files in it.",
+		"chown root DIR && chmod go-w DIR",
+	},
+	codeUnknownKey: {
+		"the key has no meaning at this place",
+		"A key that is ignored would be a gap that nobody sees. TOML counts every key after a [table] as part of that table, so a key of the policy has to stand before the first one.",
+		`Correct the spelling, or move it: name, action and severity first, then [applies_to], then [file.certs] with path and access.`,
+	},
+	codeType: {
+		"the value has another type than the key takes",
+		"Nothing is converted in silence: a number in quotes or a list where one value is meant may be a mistake of another kind.",
+		`severity = 8, dangerous = true, path = ["/a", "/b"], and a rule is a table with a name: [file.certs]`,
+	},
+	codeName: {
+		"not a name for a policy or rule",
+		"Names appear in events, commands and file names. They are 1 to 63 letters, digits, dots, underscores and hyphens, and begin with a letter or digit.",
+		`name = "web-frontend"`,
+	},
+	codeDuplicate: {
+		"two policies have the same name",
+		"An event would not say which of them decided.",
+		`Give one of them another name: name = "web-frontend-2"`,
+	},
+	codeNoSelector: {
+		"the policy does not say who is confined",
+		"There is no default, because both guesses, nobody and everybody, would be dangerous.",
+		"applies_to = { host = true }, or container = { name = \"web-*\" }, unit = [\"nginx.service\"], user = [\"www-data\"]",
+	},
+	codeRelative: {
+		"the path is not absolute",
+		"Rules are judged without a current directory or a home directory, so a relative path would name nothing, or another file for each process.",
+		`path = "/etc/ssl/private/"`,
+	},
+	codeEmptySelect: {
+		"the selector selects nobody",
+		"A policy that confines nobody protects nothing, and looks as if it did.",
+		"applies_to = { host = true }, or remove the policy",
+	},
+	codePattern: {
+		"the pattern cannot be understood",
+		"A pattern that is read in another way than it was meant is a hole. What would match nothing, such as a path with .. or an empty set, is refused too.",
+		`* and ? stop at a slash, ** crosses it, [a-z] and {a,b} work as in a shell, and \* is the star itself: path = "/usr/lib/**.so"`,
+	},
+	codeEmpty: {
+		"the value is empty",
+		"An empty list could mean nothing or everything.",
+		"Leave the key out to get its default.",
+	},
+	codeText: {
+		"a tag or message that cannot be written into an event",
+		"Tags and messages go into log records, one line each, and a comma separates tags.",
+		`message = "shell in the web container", tags = ["MITRE_T1059", "web"]`,
+	},
+	codeAction: {
+		"unknown action",
+		"An action is block, audit or allow; otherwise, which says what becomes of the rest, is block or audit.",
+		`action = "audit"`,
+	},
+	codeAccess: {
+		"unknown access",
+		"An access is read or write. Executing a file is judged by rules of class process.",
+		`access = ["read", "write"], or leave it out for both`,
+	},
+	codeSeverity: {
+		"the severity is not from 1 to 10",
+		"It is written into events, where 10 is the most severe.",
+		"severity = 8",
+	},
+	codeNoPath: {
+		"the rule does not say what it is about",
+		"A process or file rule names paths, a capability rule names capabilities and a system rule names operations. Leaving that out could mean nothing or everything. Only a network rule may leave all of it out: it is then about every connection of its direction.",
+		`path = "/bin/sh", name = ["CAP_NET_RAW"] or operation = ["ptrace"]`,
+	},
+	codeRepeated: {
+		"the same value stands twice in one list",
+		"It does no harm, but one of them may have been meant to be another.",
+		"Remove one.",
+	},
+	codeNoRules: {
+		"the policy has no rule",
+		"It does nothing.",
+		"[process.no-shells] with path = \"/bin/sh\"",
+	},
+	codeNoAllow: {
+		"the key has an effect only beside an allow rule",
+		"otherwise and within say what becomes of that which a list of allow rules lacks. Without an allow rule there is no list, and all that no rule names is permitted.",
+		`action = "allow" in the rules of the list`,
+	},
+	codeOtherwise: {
+		"an allow-list that blocks, for the whole host",
+		"The first program needed at boot that the list lacks stops the machine. dangerous = true says that this is known; the list then holds for PID 1 and the daemon too.",
+		`otherwise = "audit" until the events show that the list is complete; then otherwise = "block" and dangerous = true`,
+	},
+	codeNeverMatter: {
+		"something in the rule can never matter",
+		"Either nothing can match it, or another rule decides in every case: block wins over audit, and audit over allow, whatever is more specific and whichever stands first. An exception in one rule does not open what another rule blocks.",
+		`Use except in the block rule: path = "/etc/ssl/", except = ["/etc/ssl/certs/"]`,
+	},
+	codeInterpreter: {
+		"the rule is about an interpreter",
+		"The acting program of a script is its interpreter. A rule for it holds for every script that anybody runs with it, and an exception for it opens the door to all of them.",
+		"Name a program of its own where there is one, or confine the service by unit = [\"app.service\"].",
+	},
+	codeLockOut: {
+		"the rule would stop something that the machine cannot be repaired without",
+		"It names what PID 1, systemd-executor, udevd, dbus, a login, sshd, the package manager or the daemon need; once it is in force, the way to undo it may be gone. The check knows names, ports and capabilities that are usual; it cannot know all that this machine needs. What would only be missed is a warning.",
+		`Narrow it (except, from, except_from, a container, unit or user in applies_to), begin with action = "audit", or write dangerous = true and keep another way into the machine.`,
+	},
+	codeTooDeep: {
+		"nested deeper than any policy needs",
+		"Such a file is built to exhaust what reads it.",
+		"Write rules as tables, [file.certs], and lists as one level of brackets.",
+	},
+	codeExclusive: {
+		"selectors that exclude each other",
+		"All that stands in [applies_to] has to match. host, everything, container and unit each say where a process runs, so two of them are a mistake. user and login_user may stand beside any of them.",
+		"Write two policies with the same rules, one for each.",
+	},
+	codeUser: {
+		"the user is not known here",
+		"The kernel knows numbers. A name is looked up on this machine when policies are loaded, also for containers; a name that is not there would confine nobody.",
+		`user = ["www-data", 33, "1000-1999"]`,
+	},
+	codeUnit: {
+		"no process can run in such a unit",
+		"Processes run in units of the kinds service, scope, slice, socket, mount and swap, named in full. A timer or target starts others and holds none, and so does a template without an instance.",
+		`unit = ["nginx.service", "app@*.service"]`,
+	},
+	codeProtocol: {
+		"unknown protocol or direction",
+		"A network rule is about sockets of a kind, such as tcp, udp, icmp, raw, packet, unix or netlink, and about one direction: out is connect and send, in is bind, listen and accept.",
+		`direction = "out", protocol = ["tcp", "udp"]; leave protocol out for any`,
+	},
+	codeCapability: {
+		"unknown capability",
+		"Capabilities are written as the kernel's manual writes them, in capitals and with CAP_, so that one name has one spelling and can be searched for.",
+		`name = ["CAP_NET_RAW", "CAP_SYS_ADMIN"]`,
+	},
+	codeOperation: {
+		"unknown operation of class system",
+		"The class holds dangerous operations of the kernel under names of their own, which are not those of system calls. Executing, reading, connecting and the like have classes of their own.",
+		`operation = ["load-module", "ptrace", "mount"]`,
+	},
+	codePort: {
+		"not a port or a range of ports",
+		"A port is a number from 1 to 65535. Names of services are not looked up, because they may mean another number on another machine.",
+		`ports = [443, "8000-8100"]`,
+	},
+	codeAddress: {
+		"not an address, a CIDR or a domain",
+		"An address that is read in another way than it was meant is a hole: bits behind the prefix of a CIDR, a zone, or a star inside a domain are refused. A domain is followed through the answers of the DNS; names of /etc/hosts, such as localhost, never appear there.",
+		`address = ["10.0.0.0/8", "2001:db8::1", "*.example.com"]; *.example.com is every name beneath, not example.com itself`,
+	},
+	codeArgs: {
+		"not the name of a command",
+		"args tells the commands of a multi-call program such as busybox apart, by the name it is called by. It does not compare arguments: whoever starts a program can write them in a hundred ways.",
+		`path = "/bin/busybox", args = ["sh", "nc"]`,
+	},
+	codeLabel: {
+		"a container's label cannot have such a key",
+		"The keys of labels are compared as they are. In TOML a dot outside quotes begins a table, so a key with dots has to stand in quotes.",
+		`labels = { app = "web", "com.docker.compose.project" = "shop" }`,
+	},
+	codeWithin: {
+		"within on a rule that makes no list",
+		"within says where an allow-list refuses what it lacks. A block or audit rule refuses or logs only what it names, so within would change nothing there.",
+		`action = "allow", path = "/srv/app/bin/*", within = ["/srv/app/"]`,
+	},
+	codeCatchAll: {
+		"a selector or list for more than may be meant",
+		"It holds for every container, or for all of host and containers. That can be right, but what is right for one program seldom is for all, and containers have files of their own.",
+		`container = { name = "web-*" } or container = { image = "nginx:*" }`,
+	},
+	codeClosed: {
+		"a network allow-list closes more than its rules name",
+		"One allow rule makes a list of the whole class network. A list that allows connecting out refuses every bind, and the other way round; Unix sockets and netlink belong to the class too, and most programs need both.",
+		`Add [network.local] with action = "allow" and protocol = ["unix", "netlink"], and a rule with direction = "in" for what the program serves.`,
+	},
+	codeArgv0: {
+		"args on a program that may not be many commands",
+		"A program that is one command stays what it is under any name, and whoever starts it chooses the name. Such a rule is evaded by starting the program under another one.",
+		`Leave args out, or name the multi-call program: path = "/bin/busybox", args = ["sh"]`,
+	},
+	codeSessions: {
+		"logind moves the sessions of this unit elsewhere",
+		"A login through sshd, a console or a display manager begins in that unit and then runs in session-N.scope below user.slice. A policy for the unit confines the service, not the people who log in through it.",
+		`unit = ["ssh.service", "user.slice"], or a policy with login_user = ["1000-60000"]`,
+	},
+	codeRootRange: {
+		"a range of users that holds root",
+		"uid 0 is root: PID 1, udevd, logins and most services run as root.",
+		`user = ["1-999"]`,
+	},
+	codeExecutor: {
+		"a unit's list of programs lacks systemd-executor",
+		"Since version 254 systemd starts every service through /usr/lib/systemd/systemd-executor, inside the unit. A list that lacks it keeps the unit from starting.",
+		`path = ["/usr/lib/systemd/systemd-executor", "/usr/sbin/nginx"]`,
+	},
+	codePeers: {
+		"a direction that such sockets do not tell apart",
+		"The peer is known where a connection is accepted: tcp, sctp and dccp. What arrives at a udp or raw socket is not judged by its sender. Sockets that are neither connected nor bound, such as packet, are judged where they are made, for both directions.",
+		`direction = "in", protocol = "tcp", address = ["10.0.0.0/8"]; for udp use ports and local_address`,
+	},
+	"HA040": {
+		"the path is a directory, and lacks its slash",
+		"A path without a trailing slash names one file. For a directory that would be the directory alone, and nothing of what is in it.",
+		`path = "/etc/ssl/private/"`,
+	},
+	"HA041": {
+		"the program is many commands in one file",
+		"A link leads to a multi-call program such as busybox. The kernel sees that program, so a rule for one of its names holds for all of them.",
+		`args = ["sh"] narrows a process rule to the commands that it names`,
+	},
+	"HA042": {
+		"the path ends in a slash, and a file stands there",
+		"A trailing slash means a directory and all beneath it. The file itself is named, but somebody expected a directory.",
+		`path = "/etc/ssl/private" for the file`,
+	},
+	"HA043": {
+		"symbolic links could not be followed to an end",
+		"They lead nowhere, in a circle, or to another place for each process, so only the name as written is judged. What the link will lead to one day is not covered.",
+		"Name the file that is meant by its own name.",
+	},
+	"HA044": {
+		"a glob names a link, and nothing names the file behind it",
+		"A file is judged by its own names. The names that a glob matches are not followed, so the rule does not hold for what the link leads to.",
+		"Add the name of that file to the list.",
+	},
 }

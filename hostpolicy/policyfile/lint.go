@@ -3,67 +3,101 @@ package policyfile
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/hostarmor/hostarmor/hostpolicy"
 )
 
-// lint reports what is well formed and yet not what its author can want.
-func (s *source) lint(root *node, p *hostpolicy.Policy) {
-	if len(p.Rules) == 0 && !s.failed() {
-		s.warn(codeNoRules, 0, "", "the policy has no rule", "add a table [process.RULE-NAME] or [file.RULE-NAME]")
-	}
-	allows := func(r hostpolicy.Rule) bool { return r.Action == hostpolicy.Allow }
-	if n := root.children["otherwise"]; n != nil && (n.value == "audit" || n.value == "block") && !slices.ContainsFunc(p.Rules, allows) {
-		s.warn(codeNoAllow, n.at, "otherwise", "no rule of the policy allows anything, so this has no effect", `remove it, or write action = "allow" in the rules of the list`)
-	}
+// Lint reports what is well formed and yet not what its author can want, of a
+// policy from whatever file. Nearly all of it are warnings; a lock-out is an
+// error.
+func Lint(p *hostpolicy.Policy) []hostpolicy.Problem {
+	l := &linter{policy: p, pairs: maxPairs}
 	for i := range p.Rules {
 		r := &p.Rules[i]
-		field := join(r.Class.String(), r.Name)
-		s.neverMatters(r, field)
-		s.interpreters(r.From, r.Places.From, field+".from")
-		s.interpreters(r.ExceptFrom, r.Places.ExceptFrom, field+".except_from")
+		l.neverMatters(r)
+		l.uselessExceptions(r)
+		l.uselessAllow(r)
+		l.argv0(r)
+		l.network(r)
+		l.interpreters(r, "from", r.From, r.Places.From)
+		l.interpreters(r, "except_from", r.ExceptFrom, r.Places.ExceptFrom)
 	}
-	s.overruled(p.Rules)
-	s.problems = append(s.problems, LockOuts(p)...)
+	l.overruled()
+	l.closed()
+	l.executor()
+	return append(l.problems, LockOuts(p)...)
 }
 
-// overruled warns of patterns that a block rule without conditions names in the
-// very same way: whatever this rule says, that one wins.
-func (s *source) overruled(rules []hostpolicy.Rule) {
-	type name struct {
-		class   hostpolicy.Class
-		pattern hostpolicy.Pattern
+type linter struct {
+	policy   *hostpolicy.Policy
+	problems []hostpolicy.Problem
+	pairs    int // comparisons of lists with lists that may still be made
+}
+
+// maxPairs bounds the time of a policy with long lists, for the price of a
+// warning that is not given.
+const maxPairs = 1 << 20
+
+func (l *linter) afford(a, b int) bool {
+	if b > 0 && a > l.pairs/b {
+		return false
 	}
-	blocked := make(map[name]*hostpolicy.Rule)
-	for i := range rules {
-		r := &rules[i]
-		if r.Action != hostpolicy.Block || len(r.Except)+len(r.From)+len(r.ExceptFrom) > 0 {
-			continue
-		}
-		for _, p := range r.Path {
-			blocked[name{r.Class, p}] = r
-		}
+	l.pairs -= a * b
+	return true
+}
+
+// warn reports item i of a rule's list, or the rule where it has no place.
+func (l *linter) warn(code string, r *hostpolicy.Rule, key string, places []hostpolicy.Position, i int, message, fix string) {
+	l.problems = append(l.problems, hostpolicy.Problem{
+		Position: placeOf(r, places, i), Code: code, Severity: hostpolicy.Warning, Field: ruleField(r, key), Message: message, Fix: fix,
+	})
+}
+
+func placeOf(r *hostpolicy.Rule, places []hostpolicy.Position, i int) hostpolicy.Position {
+	if i >= 0 && i < len(places) {
+		return places[i]
 	}
-	for i := range rules {
-		r := &rules[i]
-		for j, p := range r.Path {
-			b := blocked[name{r.Class, p}]
-			if b == nil || r.Action == hostpolicy.Block || b.Access&r.Access != r.Access {
-				continue
-			}
-			s.problems = append(s.problems, hostpolicy.Problem{
-				Position: r.Places.Path[j], Code: codeNeverMatter, Severity: hostpolicy.Warning,
-				Field:   join(r.Class.String(), r.Name) + ".path",
-				Message: fmt.Sprintf("%s has no effect, because %s.%s blocks it and block wins", quote(p.String()), b.Class, b.Name),
-				Fix:     "remove it here, or narrow that rule",
-			})
-		}
+	return r.Position
+}
+
+func ruleField(r *hostpolicy.Rule, key string) string {
+	field := join(r.Class.String(), r.Name)
+	if key != "" {
+		field += "." + key
+	}
+	return field
+}
+
+func allows(r hostpolicy.Rule) bool { return r.Action == hostpolicy.Allow }
+
+// unconditional reports whether a rule holds for whatever program, and for all
+// that it names.
+func unconditional(r *hostpolicy.Rule) bool {
+	return len(r.Except)+len(r.From)+len(r.ExceptFrom)+len(r.Args) == 0 && !r.OwnerOnly
+}
+
+// noEffect warns of keys of the file that nothing in it makes use of.
+func (s *source) noEffect(root *node, p *hostpolicy.Policy) {
+	if len(p.Rules) == 0 && !s.failed() {
+		s.warn(codeNoRules, 0, "", "the policy has no rule", "add a table [process.RULE-NAME], [file.RULE-NAME] or of another class")
+	}
+	listing := slices.ContainsFunc(p.Rules, allows)
+	if n := root.children["otherwise"]; n != nil && (n.value == "audit" || n.value == "block") && !listing {
+		s.warn(codeNoAllow, n.at, "otherwise", "no rule of the policy allows anything, so this has no effect", `remove it, or write action = "allow" in the rules of the list`)
+	}
+	if n := root.children["within"]; n != nil && !slices.ContainsFunc(p.Rules, func(r hostpolicy.Rule) bool {
+		return allows(r) && (r.Class == hostpolicy.Process || r.Class == hostpolicy.File)
+	}) {
+		s.warn(codeNoAllow, n.at, "within", "no process or file rule of the policy allows anything, so this has no effect", `remove it, or write action = "allow" in the rules of the list`)
+	}
+	if n := root.children["otherwise"]; n != nil && p.AppliesTo.Everything && p.Otherwise == hostpolicy.Block && listing {
+		s.warn(codeCatchAll, n.at, "otherwise", "this list refuses what it lacks in every container too, whose files and programs have other names", "write one policy for the host and one for containers")
 	}
 }
 
-func (s *source) neverMatters(r *hostpolicy.Rule, field string) {
-	for _, l := range []struct {
+// neverMatters warns of what the rule's own exceptions cover.
+func (l *linter) neverMatters(r *hostpolicy.Rule) {
+	for _, list := range []struct {
 		key, except string
 		patterns    []hostpolicy.Pattern
 		places      []hostpolicy.Position
@@ -72,119 +106,109 @@ func (s *source) neverMatters(r *hostpolicy.Rule, field string) {
 		{"path", "except", r.Path, r.Places.Path, r.Except},
 		{"from", "except_from", r.From, r.Places.From, r.ExceptFrom},
 	} {
-		covered := func(p hostpolicy.Pattern) bool {
-			return slices.ContainsFunc(l.exceptions, func(e hostpolicy.Pattern) bool { return covers(e, p) })
-		}
-		if len(l.patterns) == 0 {
+		if !l.afford(len(list.patterns), len(list.exceptions)) {
 			continue
 		}
-		for i, p := range l.patterns {
-			if !covered(p) {
-				continue
+		for i, p := range list.patterns {
+			if slices.ContainsFunc(list.exceptions, func(e hostpolicy.Pattern) bool { return covers(e, p) }) {
+				l.warn(codeNeverMatter, r, list.key, list.places, i, fmt.Sprintf("%s can never match, because %s covers it", quote(p.String()), list.except),
+					"remove it, or narrow "+list.except)
 			}
-			s.problems = append(s.problems, hostpolicy.Problem{
-				Position: l.places[i], Code: codeNeverMatter, Severity: hostpolicy.Warning, Field: field + "." + l.key,
-				Message: fmt.Sprintf("%s can never match, because %s covers it", quote(p.String()), l.except),
-				Fix:     "remove it, or narrow " + l.except,
-			})
 		}
 	}
 }
 
-// covers reports whether e certainly matches all that p matches. A false
-// "no" costs a warning; there is no false "yes".
-func covers(e, p hostpolicy.Pattern) bool {
-	if path, ok := p.Literal(); ok {
-		return e.Match(path)
-	}
-	tree, rest := e.Split()
-	prefix, _ := p.Split()
-	switch {
-	case e == p || e.String() == "/":
-		return true
-	case rest == "/":
-		return prefix == tree || strings.HasPrefix(prefix, tree+"/")
-	case rest == "/**":
-		return strings.HasPrefix(prefix, tree+"/")
-	}
-	return false
-}
-
-// interpreter names are prefixes: python3.11 is one too.
-var interpreters = []string{
-	"python", "perl", "ruby", "node", "nodejs", "php", "lua", "tclsh", "wish", "awk", "gawk", "mawk", "java", "deno", "bun", "guile", "ocaml", "Rscript", "osascript",
-	"sh", "bash", "dash", "zsh", "ksh", "mksh", "fish", "csh", "tcsh", "ash", "busybox", "toybox",
-}
-
-// interpreters warns of patterns that name one in their last component. A
-// pattern such as /usr/bin/* names none in particular.
-func (s *source) interpreters(patterns []hostpolicy.Pattern, places []hostpolicy.Position, field string) {
-	for i, p := range patterns {
-		for _, alt := range p.Expand() {
-			name := interpreter(alt[strings.LastIndexByte(alt, '/')+1:])
-			if name == "" {
-				continue
+// uselessExceptions warns of exceptions from what the rule does not name.
+func (l *linter) uselessExceptions(r *hostpolicy.Rule) {
+	for _, list := range []struct {
+		key, of    string
+		exceptions []hostpolicy.Pattern
+		places     []hostpolicy.Position
+		patterns   []hostpolicy.Pattern
+	}{
+		{"except", "path", r.Except, r.Places.Except, r.Path},
+		{"except_from", "from", r.ExceptFrom, r.Places.ExceptFrom, r.From},
+	} {
+		if len(list.patterns) == 0 || !l.afford(len(list.patterns), len(list.exceptions)) {
+			continue
+		}
+		for i, e := range list.exceptions {
+			if !slices.ContainsFunc(list.patterns, func(p hostpolicy.Pattern) bool { return !apart(e, p) }) {
+				l.warn(codeNeverMatter, r, list.key, list.places, i, fmt.Sprintf("%s excepts nothing, because no %s of the rule names anything there", quote(e.String()), list.of),
+					"remove it, or correct one of the two")
 			}
-			s.problems = append(s.problems, hostpolicy.Problem{
-				Position: places[i], Code: codeInterpreter, Severity: hostpolicy.Warning, Field: field,
-				Message: fmt.Sprintf("%s names an interpreter (%s): the rule holds for every script that anybody runs with it", quote(p.String()), name),
-				Fix:     "name a program of its own, if there is one",
-			})
-			break
 		}
 	}
 }
 
-// interpreter finds the interpreter that a base name or its literal beginning
-// denotes, as in python3.11 and python3*.
-func interpreter(base string) string {
-	literal, globbed := base, false
-	if i := strings.IndexAny(base, `*?[{\`); i >= 0 {
-		literal, globbed = base[:i], true
+// uselessAllow warns of allow rules that refuse nothing, and of paths that
+// their list does not reach.
+func (l *linter) uselessAllow(r *hostpolicy.Rule) {
+	if r.Action != hostpolicy.Allow || r.Class != hostpolicy.Process && r.Class != hostpolicy.File {
+		return
 	}
-	stem := strings.TrimRight(literal, "0123456789.-")
-	if stem == "" {
-		return ""
+	if !l.afford(len(r.Path), len(r.Within)) {
+		return
 	}
-	for _, name := range interpreters {
-		// A glob of two letters says too little: sh* may mean shutdown.
-		if stem == name && (!globbed || len(stem) > 2) {
-			return name
-		}
-	}
-	return ""
-}
-
-// LockOuts are the problems of a policy's block rules that would stop PID 1, a
-// login or the like: errors, or warnings where the policy is dangerous or the
-// rule leaves out a program that needs what it stops. They depend on names only, so they are worth asking for again once the names are
-// canonical.
-func LockOuts(p *hostpolicy.Policy) []hostpolicy.Problem {
-	var problems []hostpolicy.Problem
-	for _, l := range p.LockOuts() {
-		at := l.Rule.Position
-		if l.Path < len(l.Rule.Places.Path) {
-			at = l.Rule.Places.Path[l.Path]
-		}
-		stops := l.Names[0]
-		if n := len(l.Names) - 1; n > 0 {
-			stops += fmt.Sprintf(" (and %d more that the machine needs)", n)
-		}
-		problem := hostpolicy.Problem{
-			Position: at, Code: codeLockOut, Severity: hostpolicy.Error,
-			Field:   join(l.Rule.Class.String(), l.Rule.Name) + ".path",
-			Message: fmt.Sprintf("%s would stop %s: it covers %s", quote(l.Rule.Path[l.Path].String()), l.What, stops),
-			Fix:     `narrow it with except or from, write action = "audit", or add dangerous = true at the top of the file`,
-		}
+	for i, p := range r.Path {
+		whole := p.String() == "/" || p.String() == "/**"
 		switch {
-		case p.Dangerous:
-			problem.Severity = hostpolicy.Warning
-			problem.Fix = "dangerous = true permits it: keep another way into the machine"
-		case l.Excepted:
-			problem.Severity = hostpolicy.Warning
-			problem.Fix = "except_from has to name every program that needs it: try it with action = \"audit\" first"
+		case len(r.Within) > 0 && !slices.ContainsFunc(r.Within, func(w hostpolicy.Pattern) bool { return !apart(w, p) }):
+			l.warn(codeNeverMatter, r, "path", r.Places.Path, i, fmt.Sprintf("%s lies outside within, where the list refuses nothing anyway", quote(p.String())), "remove it, or widen within")
+		case whole && len(r.Except)+len(r.Args) == 0 && !r.OwnerOnly && (r.Class == hostpolicy.Process || r.Access == hostpolicy.Read|hostpolicy.Write):
+			l.warn(codeNeverMatter, r, "path", r.Places.Path, i, fmt.Sprintf("%s allows everything, so the list refuses nothing", quote(p.String())), "remove the rule, or name what is allowed")
 		}
-		problems = append(problems, problem)
 	}
-	return problems
+}
+
+// argv0 warns of args on a program that takes any argv[0] and stays what it is.
+func (l *linter) argv0(r *hostpolicy.Rule) {
+	if len(r.Args) == 0 {
+		return
+	}
+	for i, p := range r.Path {
+		path, ok := p.Literal()
+		if !ok {
+			continue
+		}
+		base := path[lastSlash(path)+1:]
+		// A name that is among args may be a link to such a program.
+		if slices.Contains(multiCall, base) || slices.Contains(r.Args, base) {
+			continue
+		}
+		l.warn(codeArgv0, r, "path", r.Places.Path, i, fmt.Sprintf("%s is not known to be many commands in one file; whoever starts a program chooses the name that args compares", quote(p.String())),
+			"remove args, or name the program that holds the commands, such as /bin/busybox")
+	}
+}
+
+// multiCall are programs that are many commands in one file.
+var multiCall = []string{"busybox", "busybox.static", "toybox", "coreutils", "gnu-coreutils", "uutils", "rust-coreutils", "systemctl", "udevadm", "kmod", "xtables-nft-multi", "xtables-legacy-multi"}
+
+// executor warns of lists of programs for units that leave out what systemd
+// starts every service through.
+func (l *linter) executor() {
+	p := l.policy
+	if len(p.AppliesTo.Unit) == 0 || p.OtherwiseIn(hostpolicy.Process) != hostpolicy.Block {
+		return
+	}
+	const executor = "/usr/lib/systemd/systemd-executor"
+	object := hostpolicy.Object{Names: []string{executor}, Args: []string{executor}, Owned: true}
+	systemd := hostpolicy.Subject{Programs: []string{"/usr/lib/systemd/systemd"}}
+	var list *hostpolicy.Rule
+	for i := range p.Rules {
+		r := &p.Rules[i]
+		if r.Class != hostpolicy.Process || !r.Admits(systemd) {
+			continue
+		}
+		if r.Matches(hostpolicy.OpExec, object) {
+			return
+		}
+		if r.Action == hostpolicy.Allow && r.Lists(hostpolicy.OpExec, object) && list == nil {
+			list = r
+		}
+	}
+	if list != nil {
+		l.warn(codeExecutor, list, "", nil, -1, "since version 254 systemd starts every service through "+executor+", which the list refuses",
+			fmt.Sprintf("allow %q as well", executor))
+	}
 }

@@ -30,7 +30,8 @@ func TestLoad(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			policy, problems := Load(base, content)
+			policies, problems := Load(base, content, fixedUsers)
+			policy := only(policies)
 			checkPositions(t, content, problems)
 			kind, _, _ := strings.Cut(strings.ReplaceAll(base, " ", "-"), "-")
 			switch {
@@ -38,6 +39,8 @@ func TestLoad(t *testing.T) {
 				t.Error("a bad file gave a policy")
 			case kind != "bad" && policy == nil:
 				t.Error("a good file gave no policy")
+			case kind == "good" && len(problems) > 0:
+				t.Errorf("a good file has problems: %v", problems)
 			case kind == "warn" && len(problems) == 0:
 				t.Error("no warning")
 			}
@@ -59,6 +62,20 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// fixedUsers are those of every machine that runs the tests.
+var fixedUsers = Options{LookupUser: func(name string) (uint32, bool) {
+	uid, ok := map[string]uint32{"root": 0, "daemon": 1, "www-data": 33, "postgres": 115, "admin": 1000}[name]
+	return uid, ok
+}}
+
+// only is the policy of a TOML file, nil where it has none.
+func only(policies []hostpolicy.Policy) *hostpolicy.Policy {
+	if len(policies) == 0 {
+		return nil
+	}
+	return &policies[0]
+}
+
 func dump(p *hostpolicy.Policy, problems []hostpolicy.Problem) string {
 	var b strings.Builder
 	for _, problem := range problems {
@@ -67,33 +84,79 @@ func dump(p *hostpolicy.Policy, problems []hostpolicy.Problem) string {
 	if p == nil {
 		return b.String()
 	}
-	fmt.Fprintf(&b, "policy %s host=%t otherwise=%s dangerous=%t\n", p.Name, p.AppliesTo.Host, p.Otherwise, p.Dangerous)
+	fmt.Fprintf(&b, "policy %s %s otherwise=%s dangerous=%t\n", p.Name, dumpSelector(&p.AppliesTo), p.Otherwise, p.Dangerous)
 	for _, r := range p.Rules {
-		fmt.Fprintf(&b, "%s %s: %s %s", r.Position, r.ID(), r.Action, r.Access)
-		if r.Severity != 0 {
-			fmt.Fprintf(&b, " severity=%d", r.Severity)
-		}
-		if len(r.Tags) > 0 {
-			fmt.Fprintf(&b, " tags=%q", r.Tags)
-		}
-		if r.Message != "" {
-			fmt.Fprintf(&b, " message=%q", r.Message)
-		}
-		b.WriteByte('\n')
-		for _, l := range []struct {
-			key      string
-			patterns []hostpolicy.Pattern
-			places   []hostpolicy.Position
+		fmt.Fprintf(&b, "%s %s: %s", r.Position, r.ID(), r.Action)
+		for _, v := range []struct {
+			name  string
+			value any
+			given bool
 		}{
-			{"path", r.Path, r.Places.Path}, {"except", r.Except, r.Places.Except},
-			{"from", r.From, r.Places.From}, {"except_from", r.ExceptFrom, r.Places.ExceptFrom},
+			{"access", r.Access, r.Access != 0}, {"direction", r.Direction, r.Direction != 0}, {"owner_only", r.OwnerOnly, r.OwnerOnly},
+			{"severity", r.Severity, r.Severity != 0}, {"tags", fmt.Sprintf("%q", r.Tags), len(r.Tags) > 0}, {"message", fmt.Sprintf("%q", r.Message), r.Message != ""},
 		} {
-			for i, pattern := range l.patterns {
-				fmt.Fprintf(&b, "  %d:%d %s %s\n", l.places[i].Line, l.places[i].Column, l.key, pattern)
+			if v.given {
+				fmt.Fprintf(&b, " %s=%v", v.name, v.value)
 			}
 		}
+		b.WriteByte('\n')
+		dumpItems(&b, "path", r.Path, r.Places.Path)
+		dumpItems(&b, "except", r.Except, r.Places.Except)
+		dumpItems(&b, "args", r.Args, r.Places.Args)
+		dumpItems(&b, "within", r.Within, r.Places.Within)
+		dumpItems(&b, "protocol", r.Protocol, r.Places.Protocol)
+		dumpItems(&b, "address", r.Address, r.Places.Address)
+		dumpItems(&b, "local_address", r.LocalAddress, r.Places.LocalAddress)
+		dumpItems(&b, "ports", r.Ports, r.Places.Ports)
+		dumpItems(&b, "name", r.Capabilities, r.Places.Capabilities)
+		dumpItems(&b, "operation", r.Operations, r.Places.Operations)
+		dumpItems(&b, "from", r.From, r.Places.From)
+		dumpItems(&b, "except_from", r.ExceptFrom, r.Places.ExceptFrom)
 	}
 	return b.String()
+}
+
+func dumpItems[T any](b *strings.Builder, key string, items []T, places []hostpolicy.Position) {
+	if len(items) != len(places) {
+		fmt.Fprintf(b, "  %s: %d items at %d places\n", key, len(items), len(places))
+		return
+	}
+	for i, item := range items {
+		fmt.Fprintf(b, "  %d:%d %s %v\n", places[i].Line, places[i].Column, key, item)
+	}
+}
+
+func dumpSelector(s *hostpolicy.Selector) string {
+	out := fmt.Sprintf("host=%t", s.Host)
+	if s.Everything {
+		out += " everything=true"
+	}
+	if c := s.Container; c != nil {
+		out += fmt.Sprintf(" container{name=%q image=%q namespace=%q labels=%q except_labels=%q}", c.Name, c.Image, c.Namespace, c.Labels, c.ExceptLabels)
+	}
+	for _, l := range []struct {
+		key   string
+		value any
+		n     int
+	}{{"unit", s.Unit, len(s.Unit)}, {"user", spans(s.User), len(s.User)}, {"login_user", spans(s.LoginUser), len(s.LoginUser)}} {
+		if l.n > 0 {
+			out += fmt.Sprintf(" %s=%q", l.key, l.value)
+		}
+	}
+	return out
+}
+
+// spans shows the uids behind names.
+func spans(users []hostpolicy.IDs) []string {
+	var out []string
+	for _, u := range users {
+		text := u.String()
+		if u.Name != "" {
+			text += fmt.Sprintf("=%d-%d", u.First, u.Last)
+		}
+		out = append(out, text)
+	}
+	return out
 }
 
 // checkPositions holds every position inside the file.
@@ -105,7 +168,7 @@ func checkPositions(t *testing.T, content []byte, problems []hostpolicy.Problem)
 			p.Position.Column < 1 || p.Position.Column > len(lines[p.Position.Line-1])+1 {
 			t.Errorf("position outside the file: %s", p)
 		}
-		if Codes[p.Code] == "" {
+		if Codes[p.Code] == (Code{}) {
 			t.Errorf("code without an explanation: %s %s", p.Code, p)
 		}
 		if p.Message == "" {
@@ -122,7 +185,7 @@ func TestLoadSet(t *testing.T) {
 		{"c.toml", []byte("severity = 3\nname = \"x\"\n" + rule)},
 		{"d.toml", []byte("tags = 3\nname = \"x\"\n" + rule)},
 		{"e.toml", []byte(rule)},
-	})
+	}, Options{})
 	var got []string
 	for _, p := range problems {
 		got = append(got, p.String())
@@ -156,7 +219,8 @@ func FuzzLoad(f *testing.F) {
 		f.Add(content)
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
-		policy, problems := Load("fuzz.toml", content)
+		policies, problems := Load("fuzz.toml", content, fixedUsers)
+		policy := only(policies)
 		checkPositions(t, content, problems)
 		if (policy == nil) != hasError(problems) {
 			t.Errorf("policy %v with problems %v", policy, problems)

@@ -1,6 +1,6 @@
-// Package policyfile turns TOML policy files into valid policies, and says of
-// everything that it cannot accept what it is, where it stands and what to
-// write instead.
+// Package policyfile turns policy files, TOML or KubeArmor's YAML, into valid
+// policies, and says of everything that it cannot accept what it is, where it
+// stands and what to write instead.
 package policyfile
 
 import (
@@ -15,44 +15,54 @@ type File struct {
 	Content []byte
 }
 
-// Load reads one TOML policy. The policy is nil where any problem is an Error.
-// The problems are in the order of their places.
-func Load(name string, content []byte) (*hostpolicy.Policy, []hostpolicy.Problem) {
-	policy, problems, _ := load(name, content)
-	return policy, problems
+// Load reads one policy file: KubeArmor's YAML where the name ends in .yaml or
+// .yml, which may hold several policies, else TOML, which is one. There is no
+// policy where any problem is an Error. The problems are in the order of their
+// places.
+func Load(name string, content []byte, o Options) ([]hostpolicy.Policy, []hostpolicy.Problem) {
+	l := o.load(name, content)
+	return l.policies, l.problems
 }
 
-// load also gives the place of the policy's name.
-func load(name string, content []byte) (*hostpolicy.Policy, []hostpolicy.Problem, hostpolicy.Position) {
+// loaded is what one file holds.
+type loaded struct {
+	policies []hostpolicy.Policy
+	named    []hostpolicy.Position // where each policy's name is written
+	inactive []Inactive
+	problems []hostpolicy.Problem
+}
+
+func (o Options) load(name string, content []byte) loaded {
+	if isYAML(name) {
+		return o.loadYAML(name, content)
+	}
 	s := newSource(name, content)
+	s.lookupUser = o.LookupUser
 	root := s.parse(content)
 	if root == nil {
-		return nil, s.sorted(), s.position(0)
+		return loaded{problems: s.sorted()}
 	}
 	policy, named := s.policy(root)
-	if s.failed() {
-		policy = nil
+	if s.failed() || policy == nil {
+		return loaded{problems: s.sorted()}
 	}
-	return policy, s.sorted(), s.position(named)
+	return loaded{
+		policies: []hostpolicy.Policy{*policy}, named: []hostpolicy.Position{s.position(named)},
+		problems: s.sorted(),
+	}
 }
 
 // LoadSet reads several files and checks them against each other. Policies of
 // files with an Error are left out; the others keep the order of the files.
-func LoadSet(files []File) ([]hostpolicy.Policy, []hostpolicy.Problem) {
+func LoadSet(files []File, o Options) ([]hostpolicy.Policy, []hostpolicy.Problem) {
 	var policies []hostpolicy.Policy
 	var problems []hostpolicy.Problem
 	names := uniqueNames{}
 	for _, f := range files {
-		policy, found, named := load(f.Name, f.Content)
-		if policy != nil {
-			if p, ok := names.take(policy.Name, named); ok {
-				policies = append(policies, *policy)
-			} else {
-				found = append(found, p)
-				sortProblems(found)
-			}
-		}
-		problems = append(problems, found...)
+		l := o.load(f.Name, f.Content)
+		names.check(&l)
+		policies = append(policies, l.policies...)
+		problems = append(problems, l.problems...)
 	}
 	return policies, problems
 }
@@ -60,16 +70,34 @@ func LoadSet(files []File) ([]hostpolicy.Policy, []hostpolicy.Problem) {
 // uniqueNames is where each policy name was first seen.
 type uniqueNames map[string]hostpolicy.Position
 
-// take claims a name, or says who holds it.
-func (u uniqueNames) take(name string, at hostpolicy.Position) (hostpolicy.Problem, bool) {
-	first, taken := u[name]
-	if !taken {
-		u[name] = at
-		return hostpolicy.Problem{}, true
+// check claims the names of a file's policies. Where somebody holds one
+// already, the file is refused, and claims none.
+func (u uniqueNames) check(l *loaded) {
+	claimed := make(map[string]hostpolicy.Position)
+	failed := false
+	for i := range l.policies {
+		name, at := l.policies[i].Name, l.named[i]
+		first, taken := u[name]
+		if !taken {
+			first, taken = claimed[name]
+		}
+		if !taken {
+			claimed[name] = at
+			continue
+		}
+		failed = true
+		l.problems = append(l.problems, hostpolicy.Problem{
+			Position: at, Code: codeDuplicate, Severity: hostpolicy.Error, Field: "name",
+			Message: fmt.Sprintf("a policy named %q is already defined at %s", name, first),
+			Fix:     "give one of them another name",
+		})
 	}
-	return hostpolicy.Problem{
-		Position: at, Code: codeDuplicate, Severity: hostpolicy.Error, Field: "name",
-		Message: fmt.Sprintf("a policy named %q is already defined at %s", name, first),
-		Fix:     "give one of them another name",
-	}, false
+	if failed {
+		l.policies, l.named, l.inactive = nil, nil, nil
+		sortProblems(l.problems)
+		return
+	}
+	for name, at := range claimed {
+		u[name] = at
+	}
 }

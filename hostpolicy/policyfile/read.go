@@ -100,12 +100,6 @@ func (o Options) read(path string) (content []byte, masks bool, problem *hostpol
 	if len(content) == 0 {
 		return nil, true, nil
 	}
-	if isYAML(path) {
-		return nil, false, fileProblem(path, codeKubeArmor, "KubeArmor YAML is not enforced by this version", "write the policy in TOML, or move the file away")
-	}
-	if strings.HasSuffix(path, ".test.toml") {
-		return nil, false, fileProblem(path, codeUnreadable, "this is a test of policies, not a policy", "run it with hostarmor test")
-	}
 	if int64(len(content)) > limit {
 		return nil, false, fileProblem(path, codeTooLarge, fmt.Sprintf("the file has %d bytes, more than the limit of %d", max(info.Size(), limit+1), limit), "split the policy into several files")
 	}
@@ -132,7 +126,7 @@ func irregular(path string, info fs.FileInfo) *hostpolicy.Problem {
 	case mode&fs.ModeDevice != 0:
 		what = "a device, not a regular file"
 	}
-	return fileProblem(path, codeUnreadable, what, "remove it or give it a name that does not end in .toml")
+	return fileProblem(path, codeUnreadable, what, "remove it or give it a name that does not end in "+filepath.Ext(path))
 }
 
 // unsafe says what lets others than root change a file, and the remedy.

@@ -8,8 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/hostarmor/hostarmor/hostpolicy"
+	"github.com/hostarmor/hostarmor/hostpolicy/policyfile/kubearmor"
 )
 
 // Options of reading from disk. The zero value is what the daemon uses.
@@ -19,6 +21,14 @@ type Options struct {
 	AnyOwner bool
 	// MaxBytes is the largest file that is read; 0 means DefaultMaxBytes.
 	MaxBytes int64
+	// LookupUser gives the uid of a user; nil means this machine's.
+	LookupUser func(name string) (uid uint32, ok bool)
+
+	// Node and Posture are for KubeArmor's policies. With AnyNode those for
+	// other machines are taken as if they were for this one.
+	Node    kubearmor.Node
+	AnyNode bool
+	Posture kubearmor.Posture
 
 	owner uint32 // who must own files and directories; tests set another than root
 }
@@ -54,9 +64,13 @@ type Entry struct {
 	MaskedBy string // for a masked file: the path that masks it, or its own
 	SHA256   string // of Content, hexadecimal; "" where it was not read
 	Content  []byte
-	Policy   *hostpolicy.Policy // of an active file
+	Policies []hostpolicy.Policy // of an active file
+	Inactive []Inactive          // those of its policies that are not for this machine
 	Problems []hostpolicy.Problem
 }
+
+// Inactive is a valid policy that confines nobody here.
+type Inactive = kubearmor.Inactive
 
 // Set is what the directories hold, in the order of file names.
 type Set struct {
@@ -67,9 +81,7 @@ type Set struct {
 func (s Set) Policies() []hostpolicy.Policy {
 	var policies []hostpolicy.Policy
 	for i := range s.Files {
-		if s.Files[i].Policy != nil {
-			policies = append(policies, *s.Files[i].Policy)
-		}
+		policies = append(policies, s.Files[i].Policies...)
 	}
 	return policies
 }
@@ -78,9 +90,9 @@ func (s Set) Policies() []hostpolicy.Policy {
 // where they hold the same file name. A missing directory is an empty one.
 // The problems are those of the directories and of all files.
 //
-// Policies are the files *.toml. Files of other names are left alone, as are
-// editors' backups, hidden files and policy tests (*.test.toml); KubeArmor's
-// *.yaml and *.yml are reported, because somebody relies on them.
+// Policies are the files *.toml and KubeArmor's *.yaml and *.yml. Files of
+// other names are left alone, as are editors' backups, hidden files and policy
+// tests (*.test.toml).
 func ReadDirs(dirs []string, o Options) (Set, []hostpolicy.Problem) {
 	files, problems := listDirs(dirs, o)
 	return readAll(files, problems, o)
@@ -165,20 +177,28 @@ func (o Options) entry(path string, names uniqueNames) Entry {
 	case masks:
 		e.State, e.MaskedBy = Masked, path
 		return e
+	case strings.HasSuffix(path, ".test.toml"):
+		e.Problems = []hostpolicy.Problem{*fileProblem(path, codeUnreadable, "this is a test of policies, not a policy", "run it with hostarmor test")}
+		return e
 	}
+	return o.loadEntry(path, content, names)
+}
+
+// LoadFile is what ReadPaths makes of a file with this content.
+func LoadFile(path string, content []byte, o Options) Entry {
+	return o.loadEntry(path, content, uniqueNames{})
+}
+
+func (o Options) loadEntry(path string, content []byte, names uniqueNames) Entry {
 	sum := sha256.Sum256(content)
-	e.Content, e.SHA256 = content, hex.EncodeToString(sum[:])
-	var named hostpolicy.Position
-	e.Policy, e.Problems, named = load(path, content)
-	if e.Policy == nil {
-		return e
+	l := o.load(path, content)
+	names.check(&l)
+	e := Entry{
+		Path: path, State: Rejected, Content: content, SHA256: hex.EncodeToString(sum[:]),
+		Policies: l.policies, Inactive: l.inactive, Problems: l.problems,
 	}
-	if p, ok := names.take(e.Policy.Name, named); !ok {
-		e.Policy = nil
-		e.Problems = append(e.Problems, p)
-		sortProblems(e.Problems)
-		return e
+	if !hasError(e.Problems) {
+		e.State = Active
 	}
-	e.State = Active
 	return e
 }

@@ -1,6 +1,7 @@
 package policyfile
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -56,7 +57,7 @@ func (w tree) status(set Set, problems []string) []string {
 		if e.MaskedBy != "" {
 			line += " by " + strings.TrimPrefix(e.MaskedBy, w.dir+"/")
 		}
-		if (e.State == Active) != (e.Policy != nil) || (e.Content == nil) != (e.SHA256 == "") {
+		if (e.State == Active) != (len(e.Policies)+len(e.Inactive) > 0) || (e.Content == nil) != (e.SHA256 == "") {
 			w.t.Errorf("inconsistent entry %+v", e)
 		}
 		lines = append(lines, line)
@@ -77,7 +78,7 @@ func (w tree) read(o Options, dirs ...string) []string {
 	var texts []string
 	for _, p := range problems {
 		texts = append(texts, p.Code+" "+p.String())
-		if Codes[p.Code] == "" {
+		if Codes[p.Code] == (Code{}) {
 			w.t.Errorf("no explanation of %s", p.Code)
 		}
 	}
@@ -120,15 +121,50 @@ func TestReadDirsNames(t *testing.T) {
 		w.file("etc/"+name, goodPolicy)
 	}
 	w.must(os.Mkdir(w.path("etc/sub"), 0o755))
-	w.file("etc/ksp.yaml", "kind: KubeArmorPolicy")
-	w.file("etc/ksp.yml", "kind: KubeArmorPolicy")
+	w.file("etc/two.yaml", kubeArmor("one", "/usr/bin/nc")+"---\n"+kubeArmor("two", "/usr/bin/socat"))
+	w.file("etc/dpkg.yml", kubeArmor("three", "/usr/bin/dpkg"))
+	w.file("etc/one.yml", kubeArmor("one", "/usr/bin/ncat"))
 	want := []string{
-		"etc/a.toml active", "etc/ksp.yaml rejected", "etc/ksp.yml rejected",
-		"HA007 etc/ksp.yaml:1:1: KubeArmor YAML is not enforced by this version (write the policy in TOML, or move the file away)",
-		"HA007 etc/ksp.yml:1:1: KubeArmor YAML is not enforced by this version (write the policy in TOML, or move the file away)",
+		"etc/a.toml active", "etc/dpkg.yml rejected", "etc/one.yml active", "etc/two.yaml rejected",
+		`HA029 etc/dpkg.yml:9:13: process.dpkg.path: "/usr/bin/dpkg" would stop the package manager: it covers /usr/bin/dpkg ` +
+			"(narrow it, use action Audit, or turn the policy into TOML with hostarmor convert and add dangerous = true there)",
+		`HA012 etc/two.yaml:4:9: name: a policy named "one" is already defined at etc/one.yml:4:9 (give one of them another name)`,
 	}
-	if diff := cmp.Diff(want, w.read(self(), "etc")); diff != "" {
+	o := self()
+	o.Node.Hostname = "here"
+	if diff := cmp.Diff(want, w.read(o, "etc")); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// kubeArmor is a host policy that blocks one program.
+func kubeArmor(name, path string) string {
+	return fmt.Sprintf(`apiVersion: security.kubearmor.com/v1
+kind: KubeArmorHostPolicy
+metadata:
+  name: %s
+spec:
+  nodeSelector: {matchLabels: {kubernetes.io/hostname: here}}
+  process:
+    matchPaths:
+    - path: %s
+  action: Block
+`, name, path)
+}
+
+// A file that is for another machine is no error, and confines nobody.
+func TestReadDirsInactive(t *testing.T) {
+	w := newTree(t)
+	w.file("etc/two.yaml", kubeArmor("one", "/usr/bin/nc")+"---\n"+strings.Replace(kubeArmor("two", "/usr/bin/socat"), "here", "elsewhere", 1))
+	o := self()
+	o.Node.Hostname = "here"
+	set, problems := ReadDirs([]string{w.path("etc")}, o)
+	if len(problems) > 0 || len(set.Files) != 1 || len(set.Policies()) != 1 || set.Policies()[0].Name != "one" {
+		t.Fatalf("%+v %v", set, problems)
+	}
+	inactive := set.Files[0].Inactive
+	if len(inactive) != 1 || inactive[0].Name != "two" || !strings.Contains(inactive[0].Reason, "elsewhere") {
+		t.Errorf("%+v", inactive)
 	}
 }
 
@@ -269,7 +305,8 @@ func TestLoadLarge(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			start := time.Now()
-			policy, problems := Load("x.toml", []byte(text))
+			policies, problems := Load("x.toml", []byte(text), Options{})
+			policy := only(policies)
 			if policy != nil && name != "comment" || len(problems) == 0 {
 				t.Errorf("accepted, %d problems", len(problems))
 			}

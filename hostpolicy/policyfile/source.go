@@ -16,6 +16,8 @@ type source struct {
 	name     string
 	lines    []int // offset of each line's first byte
 	problems []hostpolicy.Problem
+	// lookupUser gives the uid of a user; nil means this machine's.
+	lookupUser func(name string) (uint32, bool)
 }
 
 func newSource(name string, text []byte) *source {

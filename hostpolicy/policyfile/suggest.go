@@ -7,10 +7,11 @@ func nearest(word string, candidates []string) string {
 	if len(word) > 40 {
 		return ""
 	}
-	folded := strings.ReplaceAll(strings.ToLower(word), "-", "_")
+	fold := func(v string) string { return strings.ReplaceAll(strings.ToLower(v), "-", "_") }
+	folded := fold(word)
 	best, bestDistance := "", max(1, len(word)/3)+1
 	for _, c := range candidates {
-		if d := distance(folded, c); d < bestDistance {
+		if d := distance(folded, fold(c)); d < bestDistance {
 			best, bestDistance = c, d
 		}
 	}

@@ -3,6 +3,7 @@ package policyfile
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -48,6 +49,37 @@ func (s *source) boolean(n *node, field string) bool {
 // strings reads a string or a list of strings. The list holds at least one
 // unless something was reported.
 func (s *source) strings(n *node, field string) []text {
+	return s.list(n, field, "a string or a list of strings", false, func(item *node) (text, bool) {
+		t, ok := s.string(item, field)
+		if ok && t.value == "" {
+			s.err(codeEmpty, t.at, field, "the string is empty", "write a value, or remove it")
+			return t, false
+		}
+		return t, ok
+	})
+}
+
+// numbers reads strings and integers, one or a list, as they are written.
+func (s *source) numbers(n *node, field, want string) []text {
+	return s.list(n, field, want, true, func(item *node) (text, bool) {
+		switch v := item.value.(type) {
+		case int64:
+			return text{strconv.FormatInt(v, 10), item.at}, true
+		case string:
+			if v != "" {
+				return text{v, item.at}, true
+			}
+			s.err(codeEmpty, item.at, field, "the string is empty", "write a value, or remove it")
+		default:
+			s.wrongType(item, field, want, "")
+		}
+		return text{}, false
+	})
+}
+
+// list reads one value or a list of them, without repetitions. A value is a
+// string or, with ints, an integer.
+func (s *source) list(n *node, field, want string, ints bool, read func(*node) (text, bool)) []text {
 	if n == nil {
 		return nil
 	}
@@ -57,26 +89,51 @@ func (s *source) strings(n *node, field string) []text {
 		if len(items) == 0 {
 			s.err(codeEmpty, n.at, field, "the list is empty", "list at least one, or remove the key")
 		}
-	} else if _, ok := n.value.(string); !ok {
-		s.wrongType(n, field, "a string or a list of strings", "")
-		return nil
+	} else if _, isInt := n.value.(int64); !ints || !isInt {
+		if _, isString := n.value.(string); !isString {
+			s.wrongType(n, field, want, "")
+			return nil
+		}
 	}
 	var list []text
 	first := make(map[string]bool)
 	for _, item := range items {
-		t, ok := s.string(item, field)
+		t, ok := read(item)
 		switch {
 		case !ok:
-		case t.value == "":
-			s.err(codeEmpty, t.at, field, "the string is empty", "write a value, or remove it")
 		case first[t.value]:
-			s.warn(codeRepeated, t.at, field, fmt.Sprintf("%s is listed twice", quote(t.value)), "remove one")
+			s.repeated(t, field)
 		default:
 			first[t.value] = true
 			list = append(list, t)
 		}
 	}
 	return list
+}
+
+func (s *source) repeated(t text, field string) {
+	s.warn(codeRepeated, t.at, field, fmt.Sprintf("%s is listed twice", quote(t.value)), "remove one")
+}
+
+// values turns texts into what they mean, with the place of each. Two texts
+// may mean the same ("80" and 80); the second is left out with a warning.
+func values[T comparable](s *source, list []text, field string, parse func(text) (T, bool)) ([]T, []hostpolicy.Position) {
+	var out []T
+	var places []hostpolicy.Position
+	seen := make(map[T]bool)
+	for _, t := range list {
+		v, ok := parse(t)
+		switch {
+		case !ok:
+		case seen[v]:
+			s.repeated(t, field)
+		default:
+			seen[v] = true
+			out = append(out, v)
+			places = append(places, s.position(t.at))
+		}
+	}
+	return out, places
 }
 
 func (s *source) action(n *node, field string, fallback hostpolicy.Action) hostpolicy.Action {
@@ -183,17 +240,22 @@ func (s *source) patterns(n *node, field string) ([]hostpolicy.Pattern, []hostpo
 		}
 		p, err := hostpolicy.ParsePattern(t.value)
 		if err != nil {
-			message, fix := err.Error(), ""
-			if pe, ok := errors.AsType[*hostpolicy.PatternError](err); ok {
-				message, fix = quote(pe.Text)+" "+pe.Reason, pe.Fix
-			}
-			s.err(codePattern, t.at, field, message, fix)
+			s.badPattern(codePattern, err, t, field)
 			continue
 		}
 		patterns = append(patterns, p)
 		places = append(places, s.position(t.at))
 	}
 	return patterns, places
+}
+
+// badPattern reports a *hostpolicy.PatternError.
+func (s *source) badPattern(code string, err error, t text, field string) {
+	message, fix := err.Error(), ""
+	if pe, ok := errors.AsType[*hostpolicy.PatternError](err); ok {
+		message, fix = quote(pe.Text)+" "+pe.Reason, pe.Fix
+	}
+	s.err(code, t.at, field, message, fix)
 }
 
 func absoluteFix(path string) string {

@@ -29,13 +29,13 @@ func ruleset(t testing.TB, text string) *lsm.Ruleset {
 	if !strings.Contains(text, "[applies_to]") {
 		text = "[applies_to]\nhost = true\n" + text
 	}
-	p, problems := policyfile.Load("test.toml", []byte(text))
+	policies, problems := policyfile.Load("test.toml", []byte(text), policyfile.Options{})
 	for _, problem := range problems {
 		if problem.Severity == hostpolicy.Error {
 			t.Fatalf("policy: %v", problem)
 		}
 	}
-	rs, problems := compile.Compile([]hostpolicy.Policy{*p})
+	rs, problems := compile.Compile(policies)
 	if len(problems) > 0 {
 		t.Fatalf("compile: %v", problems)
 	}

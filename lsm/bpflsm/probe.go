@@ -21,7 +21,8 @@ func unsupported(condition, remedy string) error {
 
 // Probe looks at the running kernel. It changes nothing.
 func (e *Engine) Probe() (lsm.Support, error) {
-	s := lsm.Support{Backend: "bpf", Kernel: release(), Missing: map[lsm.Kind]string{}}
+	s, _ := lsm.Offers("bpf")
+	s.Kernel, s.Missing = release(), make(map[lsm.Kind]string)
 	list, err := os.ReadFile(e.config.LSMList)
 	if err != nil {
 		return s, unsupported(fmt.Sprintf("cannot read %s (%v)", e.config.LSMList, err),

@@ -75,3 +75,87 @@ func BenchmarkCompile(b *testing.B) {
 		})
 	}
 }
+
+// largeSet is 10,000 policies of 10 rules each, as a large fleet writes them:
+// host, containers, units and users, all classes, mostly literal paths.
+func largeSet(policies int) []hostpolicy.Policy {
+	list := make([]hostpolicy.Policy, policies)
+	port := uint16(0)
+	for i := range list {
+		p := &list[i]
+		p.Name, p.Otherwise = fmt.Sprintf("p%05d", i), hostpolicy.Block
+		switch name := fmt.Sprintf("app-%d", i); {
+		case i%10 < 4:
+			p.AppliesTo.Host = true
+		case i%10 < 8:
+			p.AppliesTo.Container = &hostpolicy.ContainerSelector{Name: hostpolicy.ParseGlobs(name + "-*")}
+		default:
+			p.AppliesTo.Unit = hostpolicy.ParseGlobs(name + ".service")
+		}
+		if i%100 == 5 {
+			first := uint32(1000 + i%2000)
+			p.AppliesTo.User = []hostpolicy.IDs{{First: first, Last: first}}
+		}
+		for j := range 10 {
+			name := fmt.Sprintf("r%d", j)
+			r := fileRule(p.Name, name, fmt.Sprintf("/srv/%d/%d/file-%d", i%500, i, j))
+			switch {
+			case j == 8 && i%20 == 0:
+				port++
+				r = hostpolicy.Rule{Policy: p.Name, Name: name, Class: hostpolicy.Network, Action: hostpolicy.Block, Direction: hostpolicy.Out, Ports: []hostpolicy.PortRange{{First: port, Last: port}}}
+			case j == 9 && i%2 == 0:
+				r = hostpolicy.Rule{Policy: p.Name, Name: name, Class: hostpolicy.Capability, Action: hostpolicy.Block, Capabilities: []hostpolicy.Cap{hostpolicy.Cap(i % 40)}}
+			case j == 7 && i%10 == 0:
+				r.From = fileRule("", "", fmt.Sprintf("/usr/bin/tool-%d", i)).Path
+			case j == 6 && i%50 == 0:
+				r.Path = fileRule("", "", fmt.Sprintf("/srv/%d/*.k%d", i%500, i)).Path
+			case j == 5 && i%4 == 1:
+				r.Action, r.Within = hostpolicy.Allow, fileRule("", "", fmt.Sprintf("/srv/%d/%d/", i%500, i)).Path
+			case j < 2:
+				r.Class, r.Access = hostpolicy.Process, hostpolicy.Exec
+			}
+			p.Rules = append(p.Rules, r)
+		}
+	}
+	return list
+}
+
+func BenchmarkCompileLanguage(b *testing.B) {
+	for _, policies := range []int{1000, 10_000} {
+		b.Run(fmt.Sprintf("%d-policies-of-10-rules", policies), func(b *testing.B) {
+			set := largeSet(policies)
+			b.ReportAllocs()
+			for b.Loop() {
+				rs := mustCompile(b, set)
+				b.ReportMetric(float64(len(rs.States)), "states")
+				b.ReportMetric(float64(len(rs.Labels)), "labels")
+				b.ReportMetric(float64(len(rs.Roles)), "roles")
+				b.ReportMetric(float64(len(rs.Verdicts)), "verdicts")
+			}
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			b.ReportMetric(float64(m.HeapSys-m.HeapReleased)/(1<<20), "MB-heap")
+		})
+	}
+}
+
+func BenchmarkBind(b *testing.B) {
+	for _, policies := range []int{1000, 10_000} {
+		rs := mustCompile(b, largeSet(policies))
+		for name, places := range map[string][]uint32{
+			"container": rs.PlacesOf(&hostpolicy.Container{Name: "app-14-1"}, nil),
+			"unit":      rs.PlacesOf(nil, []string{"app-18.service"}),
+		} {
+			b.Run(fmt.Sprintf("%s-at-%d-rules", name, 10*policies), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					bound, err := Bind(rs, 1, places)
+					if err != nil {
+						b.Fatal(err)
+					}
+					b.ReportMetric(float64(len(bound.Verdicts)), "verdicts")
+				}
+			})
+		}
+	}
+}

@@ -114,5 +114,5 @@ func (d *dfa) tooManyRows(sets [][]uint32) error {
 			counts[d.rule(d.positions[at].owner)]++
 		}
 	}
-	return &tooLarge{"rows to match the bytes of names", d.limits.globRows, counts.worst()}
+	return &tooLarge{what: "rows to match the bytes of names", limit: d.limits.globRows, rules: counts.worst()}
 }

@@ -27,7 +27,7 @@ type dfa struct {
 	autos    map[string]*byteDFA
 	rowCount int
 
-	labels   *setTable // of rules and, above them, program lists
+	labels   *setTable // see labels.go
 	err      error     // a limit, once hit
 	scratch  []uint32
 	own      []edge // of the state being expanded
@@ -125,7 +125,7 @@ func (d *dfa) prune(nodes []uint32) []uint32 {
 	}
 	return slices.DeleteFunc(nodes, func(n uint32) bool {
 		o := d.owners[d.nodes[n].owner]
-		if o.kind != ownsProgram && excepted[o.index] {
+		if (o.kind == ownsPath || o.kind == ownsExcept) && excepted[o.index] {
 			return true
 		}
 		keep, ok := decided[d.nodes[n].owner]
@@ -263,5 +263,5 @@ func (d *dfa) tooManyStates(what string, limit int) error {
 			}
 		}
 	}
-	return &tooLarge{what, limit, counts.worst()}
+	return &tooLarge{what: what, limit: limit, rules: counts.worst()}
 }

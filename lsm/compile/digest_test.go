@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"net/netip"
 	"reflect"
 	"testing"
 
@@ -21,11 +22,18 @@ func TestDigestCoversEverything(t *testing.T) {
 		return rs
 	}
 	base := digestOf(filled())
+	glob := hostpolicy.LiteralGlob("x")
+	prefix := netip.MustParsePrefix("10.0.0.0/8")
 	var change func(path string, root *lsm.Ruleset, v reflect.Value)
 	change = func(path string, root *lsm.Ruleset, v reflect.Value) {
-		if v.Type() == reflect.TypeFor[hostpolicy.Pattern]() {
+		switch v.Interface().(type) {
+		case hostpolicy.Pattern:
 			v.Set(reflect.ValueOf(p))
-		} else {
+		case hostpolicy.Glob:
+			v.Set(reflect.ValueOf(glob))
+		case netip.Prefix:
+			v.Set(reflect.ValueOf(prefix))
+		default:
 			switch v.Kind() {
 			case reflect.String:
 				v.SetString("x")
@@ -33,7 +41,7 @@ func TestDigestCoversEverything(t *testing.T) {
 				v.SetBool(true)
 			case reflect.Int:
 				v.SetInt(1)
-			case reflect.Uint8, reflect.Uint32:
+			case reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
 				v.SetUint(1)
 			case reflect.Struct:
 				for i := range v.NumField() {
@@ -44,6 +52,9 @@ func TestDigestCoversEverything(t *testing.T) {
 				return
 			case reflect.Slice, reflect.Array:
 				change(path+"[0].", root, v.Index(0))
+				return
+			case reflect.Pointer:
+				change(path, root, v.Elem())
 				return
 			default:
 				t.Fatalf("%s is of kind %s", path, v.Kind())
@@ -71,5 +82,8 @@ func fillLists(v reflect.Value) {
 		fillLists(v.Index(0))
 	case reflect.Array:
 		fillLists(v.Index(0))
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fillLists(v.Elem())
 	}
 }

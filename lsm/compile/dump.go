@@ -17,6 +17,7 @@ func Dump(rs *lsm.Ruleset) string {
 		r := &rs.Rules[i]
 		d.printf("  %d %s %s %s\n", i+1, r.ID(), r.Action, r.Access)
 	}
+	d.subjects()
 	d.printf("start S%d\n", rs.Start)
 	edges := rs.Edges
 	for s := range rs.States {
@@ -41,21 +42,27 @@ func Dump(rs *lsm.Ruleset) string {
 	for i := 1; i < len(rs.Globs); i++ {
 		d.glob(i)
 	}
-	for i, l := range rs.Labels {
-		if l.Program != 0 {
-			d.printf("L%d is program %d\n", i, l.Program)
-		}
+	for i := range rs.Labels {
+		d.label(i)
+	}
+	for i := range rs.Applets {
+		a := &rs.Applets[i]
+		d.printf("L%d called %q is %s\n", a.Label, a.Name, dumpLabel(a.To))
 	}
 	for i := range rs.Roles {
-		r := &rs.Roles[i]
-		d.printf("role %d workload %d user %d program %d base %d\n", r.Role, r.Key.Workload, r.Key.User, r.Key.Program, r.Base)
-		d.verdict(&r.Default)
+		d.role(&rs.Roles[i])
 	}
 	for i := range rs.Verdicts {
 		v := &rs.Verdicts[i]
 		d.printf("role %d on %s\n", v.Role, dumpLabel(v.Label))
 		d.verdict(&v.Verdict)
 	}
+	for i := range rs.Acts {
+		a := &rs.Acts[i]
+		d.printf("role %d", a.Role)
+		d.cell(a.Act.String(), a.Cell)
+	}
+	d.network()
 	return d.String()
 }
 
@@ -93,20 +100,44 @@ func (d *dumper) glob(row int) {
 	}
 }
 
+func (d *dumper) role(r *lsm.RoleRow) {
+	d.printf("role %d workload %d user %d program %d base %d\n", r.Role, r.Key.Workload, r.Key.User, r.Key.Program, r.Base)
+	d.verdict(&r.Default)
+	for _, c := range []struct {
+		name string
+		cell lsm.Cell
+	}{{"network", r.Network}, {"capability", r.Capability}, {"system", r.System}} {
+		if c.cell != (lsm.Cell{}) {
+			d.printf(" ")
+			d.cell(c.name, c.cell)
+		}
+	}
+	if len(r.Sockets) > 0 {
+		d.printf("  network rules%s\n", d.bits(r.Sockets))
+	}
+}
+
 func (d *dumper) verdict(v *lsm.Verdict) {
 	names := [...]string{lsm.KindExec: "exec", lsm.KindRead: "read", lsm.KindWrite: "write", lsm.KindMap: "map", lsm.KindMove: "move"}
 	for k, name := range names {
-		c := v[k]
-		if c == (lsm.Cell{}) {
-			continue
+		if v[k] != (lsm.Cell{}) {
+			d.printf(" ")
+			d.cell(name, v[k])
 		}
-		d.printf("  %s %s %d", name, c.Action, c.Rule)
-		if c.Otherwise {
-			d.printf(" otherwise")
-		}
-		if c.Dangerous {
-			d.printf(" dangerous")
-		}
-		d.printf("\n")
 	}
+}
+
+func (d *dumper) cell(name string, c lsm.Cell) {
+	if c == (lsm.Cell{}) {
+		d.printf(" %s permitted\n", name)
+		return
+	}
+	d.printf(" %s %s %d", name, c.Action, c.Rule)
+	if c.Otherwise {
+		d.printf(" otherwise")
+	}
+	if c.Dangerous {
+		d.printf(" dangerous")
+	}
+	d.printf("\n")
 }

@@ -210,11 +210,20 @@ func (e *emitter) row(key rowKey) uint32 {
 	at := e.rowAt[key.row]
 	g := &e.dfa.groups[e.rowGroup[key.row]]
 	var next [256]uint32
+	var before rowKey // of the last byte: most bytes lead where their neighbour does
 	for b, to := range g.auto.rows[at-g.base].next {
 		if b == 0 || b == '/' {
 			continue
 		}
-		next[b] = e.row(rowKey{e.p.rows[g.base+to], key.trie.child(byte(b)), key.def})
+		through := rowKey{e.p.rows[g.base+to], key.trie.child(byte(b)), key.def}
+		if b > 1 && through == before {
+			next[b] = next[b-1]
+			if b-1 == '/' {
+				next[b] = next[b-2]
+			}
+			continue
+		}
+		next[b], before = e.row(through), through
 	}
 	end := e.p.states[e.rowEnds[at]]
 	if key.trie != nil && key.trie.ends {
@@ -231,5 +240,5 @@ func (d *dfa) tooMuchOutput(what string, limit int) error {
 			counts[d.rule(n.owner)]++
 		}
 	}
-	return &tooLarge{what, limit, counts.worst()}
+	return &tooLarge{what: what, limit: limit, rules: counts.worst()}
 }

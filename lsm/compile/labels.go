@@ -4,10 +4,22 @@ import (
 	"slices"
 
 	"github.com/hostarmor/hostarmor/hostpolicy"
+	"github.com/hostarmor/hostarmor/lsm"
 )
 
-// A label set holds rules as their RuleID, then the program lists that the
-// same name belongs to, as an executable, numbered on from the last rule.
+// A label set holds, each numbered on from the last of those before: rules, as
+// their RuleID; the program lists that the same name belongs to, as an
+// executable; the scopes that hold it; the scopes that hold what is beneath.
+
+func (n *nfa) programMember(list uint32) uint32 { return uint32(len(n.rules)) + list }
+
+func (n *nfa) scopeMember(scope uint32) uint32 {
+	return n.programMember(uint32(len(n.programs.lists))-1) + scope
+}
+
+func (n *nfa) beneathMember(scope uint32) uint32 {
+	return n.scopeMember(uint32(len(n.scopes.lists))-1) + scope
+}
 
 // labelOf is the label set of a name that ends at these nodes.
 func (d *dfa) labelOf(nodes []uint32) []uint32 {
@@ -23,7 +35,9 @@ func (d *dfa) labelOf(nodes []uint32) []uint32 {
 		case ownsPath:
 			label = append(label, o.index+1)
 		case ownsProgram:
-			label = append(label, uint32(len(d.rules))+o.index)
+			label = append(label, d.programMember(o.index))
+		case ownsScope:
+			label = append(label, d.scopeMember(o.index))
 		}
 	}
 	label, excepted = sortSet(label), sortSet(excepted)
@@ -33,30 +47,32 @@ func (d *dfa) labelOf(nodes []uint32) []uint32 {
 	})
 }
 
-// belowOf is the rules that files beneath a directory in this state could lose
-// when it is moved: those of positions that lead on and that not every
-// directory holds. A rule that another of its policy outweighs in every way is
-// left out.
+// belowOf is the rules, and the scopes of allow-lists, that files beneath a
+// directory in this state could lose when it is moved: those of positions that
+// lead on and that not every directory holds. A rule that another of its
+// policy outweighs in every way is left out.
 func (d *dfa) belowOf(nodes []uint32) []uint32 {
-	var below []uint32
+	var below, scopes []uint32
 	for _, id := range nodes {
 		n := &d.nodes[id]
 		o := d.owners[n.owner]
 		if n.kind == leadsNowhere && !n.self {
 			continue // what ends here is judged as itself
 		}
-		if o.kind != ownsPath || !d.rules[o.index].restricts() || n.core && d.rules[o.index].steady {
-			continue
+		switch {
+		case o.kind == ownsScope && !n.core:
+			scopes = append(scopes, d.beneathMember(o.index))
+		case o.kind == ownsPath && restricts(d.rules[o.index].Action) && !(n.core && d.rules[o.index].steady):
+			below = append(below, o.index+1)
 		}
-		below = append(below, o.index+1)
 	}
-	return d.strongest(sortSet(below))
+	return append(d.strongest(sortSet(below)), sortSet(scopes)...)
 }
 
 // strongest keeps, of each policy and condition, the rule that decides a move.
 func (d *dfa) strongest(rules []uint32) []uint32 {
 	type kind struct {
-		policy           string
+		policy           uint32
 		action           hostpolicy.Action
 		from, exceptFrom uint32
 	}
@@ -67,21 +83,48 @@ func (d *dfa) strongest(rules []uint32) []uint32 {
 	keep := rules[:0]
 	for _, v := range rules {
 		r := &d.rules[v-1]
-		if seen[kind{r.Policy, r.Action, 0, 0}] || seen[kind{r.Policy, r.Action, r.from, r.exceptFrom}] {
+		f := &r.facts
+		if seen[kind{f.Policy, r.Action, 0, 0}] || seen[kind{f.Policy, r.Action, f.From, f.ExceptFrom}] {
 			continue
 		}
-		seen[kind{r.Policy, r.Action, r.from, r.exceptFrom}] = true
+		seen[kind{f.Policy, r.Action, f.From, f.ExceptFrom}] = true
 		keep = append(keep, v)
 	}
 	return keep
 }
 
-// split divides a label set into rules and program lists.
-func (n *nfa) split(label []uint32) (rules, programs []uint32) {
-	i, _ := slices.BinarySearch(label, uint32(len(n.rules))+1)
-	rules = label[:i]
-	for _, v := range label[i:] {
-		programs = append(programs, v-uint32(len(n.rules)))
+// members is a label set taken apart.
+type members struct {
+	rules                    []lsm.RuleID
+	programs, scope, beneath []uint32
+}
+
+// rulesIn counts the rules in a label set.
+func (n *nfa) rulesIn(label []uint32) int {
+	count, _ := slices.BinarySearch(label, n.programMember(0)+1)
+	return count
+}
+
+// split takes a label set apart. The rules are put behind those in store,
+// which is to have room for them.
+func (n *nfa) split(label []uint32, store []lsm.RuleID) (members, []lsm.RuleID) {
+	var m members
+	firstProgram, firstScope, firstBeneath := n.programMember(0), n.scopeMember(0), n.beneathMember(0)
+	begin := len(store)
+	for _, v := range label {
+		switch {
+		case v <= firstProgram:
+			store = append(store, lsm.RuleID(v))
+		case v <= firstScope:
+			m.programs = append(m.programs, v-firstProgram)
+		case v <= firstBeneath:
+			m.scope = append(m.scope, v-firstScope)
+		default:
+			m.beneath = append(m.beneath, v-firstBeneath)
+		}
 	}
-	return rules, programs
+	if len(store) > begin {
+		m.rules = store[begin:len(store):len(store)]
+	}
+	return m, store
 }

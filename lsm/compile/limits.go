@@ -14,6 +14,11 @@ type limits struct {
 	edges    int
 	globRows int // a kilobyte each, in the kernel
 	verdicts int
+	roles    int
+	applets  int // labels for the commands of programs
+	users    int // lists of users
+	sockets  int // network rules
+	rows     int // of a network table
 	unfolded int // edges that the names of one set of floating patterns may cost
 }
 
@@ -23,6 +28,11 @@ var defaultLimits = limits{
 	edges:    4 << 20,
 	globRows: 64 << 10,
 	verdicts: 2 << 20,
+	roles:    256 << 10,
+	applets:  64 << 10,
+	users:    64, // bits of a user class
+	sockets:  1024,
+	rows:     64 << 10,
 	unfolded: 4 << 10,
 }
 
@@ -31,6 +41,7 @@ type tooLarge struct {
 	what  string
 	limit int
 	rules []uint32 // indexes, the worst first
+	fix   string   // what to write in them; "" is about globs
 }
 
 func (e *tooLarge) Error() string { return fmt.Sprintf("needs more than %d %s", e.limit, e.what) }
@@ -40,9 +51,11 @@ type blame []int
 
 func (n *nfa) newBlame() blame { return make(blame, len(n.rules)) }
 
+// few is how many rules a message names.
+const few = 3
+
 // worst is the few rules that are counted most.
 func (b blame) worst() []uint32 {
-	const few = 3
 	var rules []uint32
 	for r, count := range b {
 		if count > 0 {
@@ -53,12 +66,15 @@ func (b blame) worst() []uint32 {
 	return rules[:min(few, len(rules))]
 }
 
-// rule is the rule that an owner belongs to; a list of programs belongs to
-// the first rule that names it.
+// rule is the rule that an owner belongs to; a list of programs or scopes
+// belongs to the first rule that has it.
 func (n *nfa) rule(ownerID uint32) uint32 {
 	o := n.owners[ownerID]
-	if o.kind == ownsProgram {
-		return n.programRules[o.index]
+	switch o.kind {
+	case ownsProgram:
+		return n.programs.rules[o.index]
+	case ownsScope:
+		return n.scopes.rules[o.index]
 	}
 	return o.index
 }

@@ -18,7 +18,8 @@ func policyOf(rules ...hostpolicy.Rule) []hostpolicy.Policy {
 
 // A set that explodes is refused, at the rule that makes it explode.
 func TestLimits(t *testing.T) {
-	small := limits{states: 5000, members: 1 << 20, edges: 5000, globRows: 500, verdicts: 5000}
+	small := defaultLimits
+	small.states, small.members, small.edges, small.globRows, small.verdicts, small.unfolded = 5000, 1<<20, 5000, 500, 5000, 0
 	harmless := fileRule("p", "harmless", "/etc/shadow", "/home/*/.ssh/", "/usr/lib/*.so")
 	var programs []hostpolicy.Rule
 	for i := range 60 {
@@ -90,5 +91,119 @@ func TestSetProblems(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" || rs != nil {
 		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+}
+
+// What the tables beside the automaton cannot hold is refused by name.
+func TestTableLimits(t *testing.T) {
+	network := func(name string, change func(r *hostpolicy.Rule)) hostpolicy.Rule {
+		r := hostpolicy.Rule{Policy: "p", Name: name, Class: hostpolicy.Network, Action: hostpolicy.Block, Direction: hostpolicy.Out}
+		change(&r)
+		return r
+	}
+	var many, addresses, commands []hostpolicy.Rule
+	for i := range 5 {
+		many = append(many, network(fmt.Sprintf("n%d", i), func(*hostpolicy.Rule) {}))
+	}
+	addresses = append(addresses, network("one", func(r *hostpolicy.Rule) { r.Ports = []hostpolicy.PortRange{{First: 1, Last: 1}} }))
+	addresses = append(addresses, network("list", func(r *hostpolicy.Rule) {
+		for i := range 30 {
+			a, err := hostpolicy.ParseAddress(fmt.Sprintf("192.0.2.%d", i))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Address = append(r.Address, a)
+		}
+	}))
+	// Each of these is called by its own name and then looks at the next: the
+	// sets of names that were called are all sets.
+	for i := range 20 {
+		r := fileRule("p", fmt.Sprintf("c%02d", i), "/bin/busybox")
+		r.Class, r.Access, r.Args = hostpolicy.Process, hostpolicy.Exec, []string{fmt.Sprintf("busybox%d", i)}
+		commands = append(commands, r)
+	}
+	small := defaultLimits
+	small.sockets, small.rows, small.applets = 3, 20, 5000
+	for _, test := range []struct {
+		name    string
+		rules   []hostpolicy.Rule
+		message string
+		field   string
+	}{
+		{"sockets", many, "the policy set needs more than 3 network rules", "network.n3"},
+		{"addresses", addresses, "the policy set needs more than 20 addresses and ports in network rules", "network.list"},
+		{"commands", commands, "the policy set needs more than 5000 labels for the commands of programs", "process.c00"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			rs, problems := compile(policyOf(test.rules...), small)
+			if rs != nil || len(problems) != 1 {
+				t.Fatalf("%d problems, ruleset %t", len(problems), rs != nil)
+			}
+			if diff := cmp.Diff([]string{CodeTooLarge, test.message, test.field}, []string{problems[0].Code, problems[0].Message, problems[0].Field}); diff != "" {
+				t.Errorf("problem (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestUserLimits(t *testing.T) {
+	users := func(n int, wide bool) []hostpolicy.Policy {
+		var policies []hostpolicy.Policy
+		for i := range n {
+			name := fmt.Sprintf("u%02d", i)
+			ids := hostpolicy.IDs{First: uint32(1000 + i), Last: uint32(1000 + i)}
+			if wide {
+				ids.Last = uint32(5000 + i)
+			}
+			policies = append(policies, hostpolicy.Policy{
+				Name: name, Position: hostpolicy.Position{File: name + ".toml", Line: 1, Column: 1}, Otherwise: hostpolicy.Block,
+				AppliesTo: hostpolicy.Selector{User: []hostpolicy.IDs{ids}}, Rules: []hostpolicy.Rule{fileRule(name, "r", "/etc/passwd")},
+			})
+		}
+		return policies
+	}
+	for _, wide := range []bool{false, true} {
+		if rs, problems := Compile(users(64, wide)); rs == nil {
+			t.Errorf("64 lists of users do not compile: %v", problems)
+		}
+	}
+	rs, problems := Compile(users(66, false))
+	var got []string
+	for _, p := range problems {
+		got = append(got, p.Position.File+" "+p.Message)
+	}
+	want := []string{
+		`u64.toml policy "u64" names one more list of users than the 64 that the kernel's tables tell apart`,
+		`u65.toml policy "u65" names one more list of users than the 64 that the kernel's tables tell apart`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" || rs != nil {
+		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+	none := policyOf(fileRule("p", "r", "/a"))
+	none[0].AppliesTo.User = []hostpolicy.IDs{{First: 2, Last: 1}}
+	if rs, problems := Compile(none); rs != nil || len(problems) != 1 || problems[0].Code != CodeNoSubject {
+		t.Errorf("a range of users that holds nobody compiles: %v", problems)
+	}
+}
+
+// Every problem of this package is explained.
+func TestCodesAreExplained(t *testing.T) {
+	for _, code := range []string{CodeTooLarge, CodeDuplicate, CodeNoSubject} {
+		if len(Codes[code]) < 40 {
+			t.Errorf("%s is explained by %q", code, Codes[code])
+		}
+	}
+	if len(Codes) != 3 {
+		t.Errorf("%d codes are explained, 3 exist", len(Codes))
+	}
+}
+
+func TestBindRefusesTheHost(t *testing.T) {
+	rs := mustCompile(t, policyOf(fileRule("p", "r", "/a")))
+	if _, err := Bind(rs, 0, nil); err == nil {
+		t.Error("number 0 was bound to a workload")
+	}
+	if _, err := Bind(rs, 1<<32-1, nil); err == nil {
+		t.Error("roles beyond their numbers were given out")
 	}
 }

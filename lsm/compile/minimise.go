@@ -51,6 +51,7 @@ func (d *dfa) minimise() *partition {
 		states: make([]uint32, len(d.states)),
 		rows:   make([]uint32, len(d.rowEnds)),
 	}}
+	m.byState, m.spare = make(map[stateKey]uint32), make([]uint32, len(d.states))
 	m.names = make([]digest, len(d.names))
 	for i, name := range d.names {
 		m.names[i] = hashName(name)
@@ -76,6 +77,15 @@ type minimiser struct {
 	names  []digest // hash by name id
 	bytes  map[*byteDFA][][]byteRun
 	groups []digest // of the edges of each group, by group
+
+	byState map[stateKey]uint32 // classes of a round; rounds share the room
+	spare   []uint32
+}
+
+// stateKey is what tells states of one round apart.
+type stateKey struct {
+	old, row uint32
+	edges    digest
 }
 
 // byteRun is the bytes, as the sum of their hashes, that lead a row to next.
@@ -167,16 +177,12 @@ func (m *minimiser) refineStates() {
 			m.groups[i].add(m.edgeDigest(e))
 		}
 	}
-	type key struct {
-		old, row uint32
-		edges    digest
-	}
-	classes := make(map[key]uint32, m.p.nState)
-	refined := make([]uint32, len(m.p.states))
+	classes, refined := m.byState, m.spare
+	clear(classes)
 	for i := range m.states {
 		s := &m.states[i]
 		g := &m.dfa.groups[s.group]
-		k := key{old: m.p.states[i], row: m.p.rows[g.base+g.auto.start], edges: m.groups[s.group]}
+		k := stateKey{old: m.p.states[i], row: m.p.rows[g.base+g.auto.start], edges: m.groups[s.group]}
 		for _, e := range s.own {
 			if j, ok := g.find(e.name); ok {
 				k.edges.sub(m.edgeDigest(g.edges[j]))
@@ -190,7 +196,7 @@ func (m *minimiser) refineStates() {
 		}
 		refined[i] = c
 	}
-	m.p.states, m.p.nState = refined, len(classes)
+	m.p.states, m.spare, m.p.nState = refined, m.p.states, len(classes)
 }
 
 // edgeDigest is zero for an edge that leads where its name would lead anyway.

@@ -1,10 +1,12 @@
 package compile
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/hostarmor/hostarmor/hostpolicy"
 	"github.com/hostarmor/hostarmor/lsm"
+	"github.com/hostarmor/hostarmor/lsm/lsmtest/random"
 )
 
 // A move between directories of one state changes no label beneath, and what
@@ -16,38 +18,38 @@ func TestMoves(t *testing.T) {
 	}
 	equal, lost := 0, 0
 	for seed := range uint64(sets) {
-		r := newSource(seed + 1<<30)
-		policies := r.policies()
+		r := random.New(seed+1<<30, hostFiles)
+		policies := r.Policies()
 		rs := mustCompile(t, policies)
-		patterns := allPatterns(policies)
-		mounts := r.mounts(patterns)
+		rules := hostpolicy.SortedRules(policies)
+		patterns := random.Patterns(policies)
+		mounts := r.Mounts(patterns)
 		host := mustPlace(t, rs, mounts)
 		for range moves {
-			from, to := r.file(mounts, patterns), r.file(mounts, patterns)
-			to.device = from.device // a rename stays within its superblock
-			if from.path == "/" || to.path == "/" {
+			from, to := r.File(mounts, patterns), r.File(mounts, patterns)
+			to.Device = from.Device // a rename stays within its superblock
+			if from.Path == "/" || to.Path == "/" {
 				continue
 			}
-			rest := r.names(1 + r.IntN(2))
-			program := r.path(patterns)
-			before := namesOf(mounts, from.device, from.path+rest)
-			after := namesOf(mounts, to.device, to.path+rest)
+			rest := r.Names(1 + r.IntN(2))
+			program := r.Path(patterns)
+			before := random.File{Device: from.Device, Path: from.Path + rest}.Names(mounts)
+			after := random.File{Device: to.Device, Path: to.Path + rest}.Names(mounts)
 			if len(after) == 0 {
 				continue // out of all mounts, where no pattern reaches
 			}
-			source, target := host.row(from.device, from.path), host.row(to.device, to.path)
-			same := host.at(from.device, from.path) == host.at(to.device, to.path)
+			source, target := host.row(from.Device, from.Path), host.row(to.Device, to.Path)
+			same := host.at(from.Device, from.Path) == host.at(to.Device, to.Path)
 			key := lsm.RoleKey{Program: rs.Labels[label(rs, program).Index()].Program}
 			judged := host.Lookup(key, source.Below)[lsm.KindMove]
 			if same {
 				equal++
 			}
-			for i := range rs.Rules {
-				rule := &rs.Rules[i]
+			for _, rule := range rules {
 				was, is := rule.Names(hostpolicy.Object{Names: before}), rule.Names(hostpolicy.Object{Names: after})
 				if same && was != is {
 					t.Fatalf("seed %d: %s and %s have one state, but %s tells %q and %q apart\nmounts %v\n%s",
-						seed, from.path, to.path, rule.ID(), before, after, mounts, describe(policies))
+						seed, from.Path, to.Path, rule.ID(), before, after, mounts, describe(policies))
 				}
 				if !was || is || rule.Action == hostpolicy.Allow || !rule.Admits(hostpolicy.Subject{Programs: []string{program}}) {
 					continue
@@ -55,7 +57,7 @@ func TestMoves(t *testing.T) {
 				lost++
 				if !judged.Action.Valid() || judged.Action > rule.Action || judged.Otherwise {
 					t.Fatalf("seed %d: the move of %s to %s by %s takes %q from %s, but is judged %+v (source %+v, target %+v)\nmounts %v\n%s",
-						seed, from.path, to.path, program, before, rule.ID(), judged, source, target, mounts, describe(policies))
+						seed, from.Path, to.Path, program, before, rule.ID(), judged, source, target, mounts, describe(policies))
 				}
 			}
 		}
@@ -63,6 +65,63 @@ func TestMoves(t *testing.T) {
 	t.Logf("%d moves within one state, %d rules lost by others", equal, lost)
 	if equal == 0 || lost == 0 {
 		t.Error("the test tests nothing")
+	}
+}
+
+// Nothing leaves the scope of an allow-list by a move that the list's
+// `otherwise` does not judge.
+func TestMovesOutOfLists(t *testing.T) {
+	sets, moves := 400, 150
+	if testing.Short() {
+		sets = 80
+	}
+	support := only(lsm.OfProcess, lsm.OfFile, lsm.OnHost, lsm.Within, lsm.ProcessWithin)
+	shaken := make(map[string]int)
+	for seed := range uint64(sets) {
+		r := random.New(seed+1<<31, support)
+		policies := r.Policies()
+		rs := mustCompile(t, policies)
+		patterns := random.Patterns(policies)
+		mounts := r.Mounts(patterns)
+		host := mustPlace(t, rs, mounts)
+		for range moves {
+			from, to := r.File(mounts, patterns), r.File(mounts, patterns)
+			to.Device = from.Device
+			rest := ""
+			if r.Chance(60) {
+				rest = r.Names(1 + r.IntN(2))
+			}
+			program := r.Path(patterns)
+			before := random.File{Device: from.Device, Path: from.Path + rest}.Names(mounts)
+			after := random.File{Device: to.Device, Path: to.Path + rest}.Names(mounts)
+			if len(after) == 0 || from.Path == "/" || to.Path == "/" || host.at(from.Device, from.Path) == host.at(to.Device, to.Path) {
+				continue
+			}
+			row := host.row(from.Device, from.Path)
+			key := lsm.RoleKey{Program: rs.Labels[label(rs, program).Index()].Program}
+			judged := []lsm.Cell{host.Lookup(key, row.Below)[lsm.KindMove]}
+			if rest == "" {
+				own := host.Lookup(key, row.Label)
+				judged = []lsm.Cell{own[lsm.KindMove], own[lsm.KindWrite]}
+			}
+			subject := hostpolicy.Subject{Programs: []string{program}}
+			for _, op := range []hostpolicy.Operation{hostpolicy.OpExec, hostpolicy.OpRead, hostpolicy.OpWrite} {
+				was := hostpolicy.Decide(policies, subject, op, hostpolicy.Object{Names: before})
+				is := hostpolicy.Decide(policies, subject, op, hostpolicy.Object{Names: after})
+				if !was.Otherwise || is.Rule != nil && (!is.Otherwise || is.Action <= was.Action) {
+					continue
+				}
+				shaken[op.String()]++
+				if !slices.ContainsFunc(judged, func(c lsm.Cell) bool { return c.Action.Valid() && c.Action <= was.Action }) {
+					t.Fatalf("seed %d: the move of %s (%q) to %s by %s takes %q out of the list of %s, but is judged %+v\nmounts %v\n%s",
+						seed, from.Path, rest, to.Path, program, before, was.Rule.ID(), judged, mounts, describe(policies))
+				}
+			}
+		}
+	}
+	t.Logf("accesses that a move let out of a list: %v", shaken)
+	if len(shaken) < 3 {
+		t.Error("the test tests too little")
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/hostarmor/hostarmor/hostpolicy"
+	"github.com/hostarmor/hostarmor/lsm"
 )
 
 // ownerKind is what a pattern is for.
@@ -14,12 +15,13 @@ const (
 	ownsExcept ownerKind = iota
 	ownsPath
 	ownsProgram // from and except_from
+	ownsScope   // within
 )
 
 // owner is the list of patterns that a node belongs to.
 type owner struct {
 	kind  ownerKind
-	index uint32 // of the rule, or of the program list
+	index uint32 // of the rule, or of the list of programs or scopes
 }
 
 type nodeKind uint8
@@ -56,71 +58,44 @@ type bytePosition struct {
 
 // nfa is all patterns of a rule set.
 type nfa struct {
-	rules        []ruleInfo
-	programs     [][]hostpolicy.Pattern // program lists, numbered from 1
-	programRules []uint32               // the first rule of each program list
-	owners       []owner
-	nodes        []node
-	positions    []bytePosition
-	names        []string
-	nameIDs      map[string]uint32
-	start        []uint32 // nodes that hold before the first component
+	rules     []ruleInfo
+	programs  *patternLists
+	scopes    *patternLists
+	owners    []owner
+	nodes     []node
+	positions []bytePosition
+	names     []string
+	nameIDs   map[string]uint32
+	start     []uint32 // nodes that hold before the first component
 }
 
-// ruleInfo is what the compiler needs of a rule with paths.
+// ruleInfo is what the automaton needs of a rule.
 type ruleInfo struct {
 	*hostpolicy.Rule
-	skip       bool   // of a class without paths
-	from       uint32 // program list, 0 for every program
-	exceptFrom uint32 // program list, 0 for none
-	steady     bool   // core nodes hold in every directory, exceptions included
+	facts  lsm.RuleFacts
+	steady bool // core nodes hold in every directory, exceptions included
 }
 
-// conditional rules do not apply to every program alike.
-func (r *ruleInfo) conditional() bool { return r.from != 0 || r.exceptFrom != 0 }
-
-func (r *ruleInfo) governs(c hostpolicy.Class, a hostpolicy.Access) bool {
-	return r.Class == c && r.Access&a != 0
+// restricts reports whether a rule with this action can refuse or log an access to a file.
+func restricts(a hostpolicy.Action) bool {
+	return a == hostpolicy.Block || a == hostpolicy.Audit
 }
 
-// restricts reports whether the rule can refuse or log an access to a file.
-func (r *ruleInfo) restricts() bool {
-	return r.Action == hostpolicy.Block || r.Action == hostpolicy.Audit
+// namesFiles reports whether rules of a class have paths.
+func namesFiles(c hostpolicy.Class) bool { return c == hostpolicy.Process || c == hostpolicy.File }
+
+// patternLists numbers lists of patterns by their content, from 1.
+type patternLists struct {
+	ids   map[string]uint32
+	lists [][]hostpolicy.Pattern
+	rules []uint32 // index of the first rule with the list
 }
 
-// newNFA numbers rules as they come; they are sorted by ID.
-func newNFA(rules []hostpolicy.Rule) *nfa {
-	n := &nfa{
-		nodes:        make([]node, 1),
-		positions:    make([]bytePosition, 1),
-		nameIDs:      make(map[string]uint32),
-		rules:        make([]ruleInfo, len(rules)),
-		programs:     make([][]hostpolicy.Pattern, 1),
-		programRules: make([]uint32, 1),
-	}
-	lists := make(map[string]uint32)
-	for i := range rules {
-		r := &n.rules[i]
-		*r = ruleInfo{Rule: &rules[i], skip: rules[i].Class != hostpolicy.Process && rules[i].Class != hostpolicy.File}
-		if r.skip {
-			continue
-		}
-		r.from = n.programList(lists, uint32(i), r.From)
-		r.exceptFrom = n.programList(lists, uint32(i), r.ExceptFrom)
-		r.steady = !slices.ContainsFunc(r.Except, unsteady)
-		n.add(owner{ownsExcept, uint32(i)}, r.Except)
-		n.add(owner{ownsPath, uint32(i)}, r.Path)
-	}
-	for i := 1; i < len(n.programs); i++ {
-		n.add(owner{ownsProgram, uint32(i)}, n.programs[i])
-	}
-	slices.Sort(n.start)
-	n.start = slices.Compact(n.start)
-	return n
+func newPatternLists() *patternLists {
+	return &patternLists{make(map[string]uint32), make([][]hostpolicy.Pattern, 1), make([]uint32, 1)}
 }
 
-// programList numbers the lists of program patterns by their content.
-func (n *nfa) programList(lists map[string]uint32, rule uint32, patterns []hostpolicy.Pattern) uint32 {
+func (l *patternLists) number(rule uint32, patterns []hostpolicy.Pattern) uint32 {
 	if len(patterns) == 0 {
 		return 0
 	}
@@ -130,14 +105,61 @@ func (n *nfa) programList(lists map[string]uint32, rule uint32, patterns []hostp
 	}
 	slices.Sort(texts)
 	key := strings.Join(slices.Compact(texts), "\x00")
-	id, ok := lists[key]
+	id, ok := l.ids[key]
 	if !ok {
-		id = uint32(len(n.programs))
-		lists[key] = id
-		n.programs = append(n.programs, patterns)
-		n.programRules = append(n.programRules, rule)
+		id = uint32(len(l.lists))
+		l.ids[key] = id
+		l.lists = append(l.lists, patterns)
+		l.rules = append(l.rules, rule)
 	}
 	return id
+}
+
+// newNFA numbers rules as they come; they are sorted by ID.
+func newNFA(rules []hostpolicy.Rule) *nfa {
+	n := &nfa{
+		nodes:     make([]node, 1, 1+components(rules)),
+		positions: make([]bytePosition, 1),
+		nameIDs:   make(map[string]uint32),
+		rules:     make([]ruleInfo, len(rules)),
+		programs:  newPatternLists(),
+		scopes:    newPatternLists(),
+	}
+	for i := range rules {
+		r := &n.rules[i]
+		*r = ruleInfo{Rule: &rules[i]}
+		r.facts.From = n.programs.number(uint32(i), r.From)
+		r.facts.ExceptFrom = n.programs.number(uint32(i), r.ExceptFrom)
+		if !namesFiles(r.Class) {
+			continue
+		}
+		if r.Action == hostpolicy.Allow {
+			r.facts.Within = n.scopes.number(uint32(i), r.Within)
+		}
+		r.steady = !slices.ContainsFunc(r.Except, unsteady)
+		n.add(owner{ownsExcept, uint32(i)}, r.Except)
+		n.add(owner{ownsPath, uint32(i)}, r.Path)
+	}
+	for i := 1; i < len(n.programs.lists); i++ {
+		n.add(owner{ownsProgram, uint32(i)}, n.programs.lists[i])
+	}
+	for i := 1; i < len(n.scopes.lists); i++ {
+		n.add(owner{ownsScope, uint32(i)}, n.scopes.lists[i])
+	}
+	slices.Sort(n.start)
+	n.start = slices.Compact(n.start)
+	return n
+}
+
+// components is about how many nodes the patterns will need.
+func components(rules []hostpolicy.Rule) int {
+	n := 0
+	for i := range rules {
+		for _, p := range rules[i].Path {
+			n += 1 + strings.Count(p.String(), "/")
+		}
+	}
+	return n
 }
 
 // unsteady exceptions match the same name in one directory and not in another.

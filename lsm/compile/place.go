@@ -18,8 +18,12 @@ type Placement struct {
 	Edges    []lsm.Edge     // ordered by From, then Name; none is From a state of rs
 	Globs    []lsm.GlobRow  // from len(rs.Globs)
 	Labels   []lsm.LabelRow // from len(rs.Labels)
-	Roles    []lsm.RoleRow  // of programs that are several that rs tells apart
+	Applets  []lsm.AppletRow
+	Programs [][]uint32    // from len(rs.Programs)
+	Scopes   [][]uint32    // from len(rs.Scopes)
+	Roles    []lsm.RoleRow // of programs that are several that rs tells apart
 	Verdicts []lsm.VerdictRow
+	Acts     []lsm.ActRow
 	// Unnamed are mounts whose root is no directory of a file system, as in
 	// nsfs: their files have no name that a pattern could match.
 	Unnamed []lsm.Mount
@@ -100,16 +104,23 @@ func blamedMount(mounts []lsm.Mount, device uint32) string {
 }
 
 // Join is the ruleset with the placement added, for a reader that starts in
-// one of its states.
+// one of its states. A container's mount table is placed on the ruleset that
+// the host's placement joined: its numbers go on from there.
 func (p *Placement) Join(rs *lsm.Ruleset) *lsm.Ruleset {
 	joined := *rs
 	joined.States = slices.Concat(rs.States, p.States)
 	joined.Edges = slices.Concat(rs.Edges, p.Edges)
 	joined.Globs = slices.Concat(rs.Globs, p.Globs)
 	joined.Labels = slices.Concat(rs.Labels, p.Labels)
+	joined.Applets = slices.Concat(rs.Applets, p.Applets)
+	joined.Programs = slices.Concat(rs.Programs, p.Programs)
+	joined.Scopes = slices.Concat(rs.Scopes, p.Scopes)
 	joined.Roles = slices.Concat(rs.Roles, p.Roles)
 	joined.Verdicts = slices.Concat(rs.Verdicts, p.Verdicts)
+	joined.Acts = slices.Concat(rs.Acts, p.Acts)
+	sortRoles(joined.Roles)
 	sortVerdicts(joined.Verdicts)
+	sortActs(joined.Acts)
 	return &joined
 }
 
@@ -158,8 +169,8 @@ func (p *placer) state(dir *directory, members []lsm.State) lsm.State {
 	id := lsm.State(len(p.rs.States) + len(p.out.States))
 	p.ids[key] = id
 	p.out.States = append(p.out.States, lsm.StateRow{
-		Label: p.labels(members, func(s *lsm.StateRow) lsm.Label { return s.Label }),
-		Below: p.labels(p.shaken(dir, members), func(s *lsm.StateRow) lsm.Label { return s.Below }),
+		Label: p.unions.of(p.labels(members, func(s *lsm.StateRow) lsm.Label { return s.Label })),
+		Below: p.below(dir, members),
 	})
 	p.queue = append(p.queue, product{id, dir, members})
 	if len(p.out.States) > p.limits.states {
@@ -168,22 +179,30 @@ func (p *placer) state(dir *directory, members []lsm.State) lsm.State {
 	return id
 }
 
-// shaken is the states whose rules a move of the directory could shake off.
-// What is mounted from beneath it keeps its name at the mount, but until the
-// mount table is read again its files are looked for at the old place.
-func (p *placer) shaken(dir *directory, members []lsm.State) []lsm.State {
-	if dir == nil {
-		return members
+// below is the label of what a move of the directory could shake off. What is
+// mounted from beneath it keeps its name at the mount, but until the mount
+// table is read again its files are looked for at the old place; so is the
+// root of the mount itself, which may be a file.
+func (p *placer) below(dir *directory, members []lsm.State) lsm.Label {
+	var roots []lsm.State
+	if dir != nil {
+		members = slices.Concat(members, dir.beneath)
+		for _, child := range dir.children {
+			roots = append(roots, child.beneath...)
+		}
 	}
-	return slices.Concat(members, dir.beneath)
+	return p.unions.below(
+		p.labels(members, func(s *lsm.StateRow) lsm.Label { return s.Below }),
+		p.labels(roots, func(s *lsm.StateRow) lsm.Label { return s.Label }),
+	)
 }
 
-func (p *placer) labels(members []lsm.State, label func(*lsm.StateRow) lsm.Label) lsm.Label {
+func (p *placer) labels(members []lsm.State, label func(*lsm.StateRow) lsm.Label) []lsm.Label {
 	var list []lsm.Label
 	for _, m := range members {
 		list = append(list, label(&p.rs.States[m]))
 	}
-	return p.unions.of(list)
+	return list
 }
 
 func (p *placer) key(dir *directory, members []lsm.State) string {

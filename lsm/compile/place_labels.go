@@ -1,18 +1,18 @@
 package compile
 
 import (
-	"cmp"
+	"fmt"
 	"slices"
 
 	"github.com/hostarmor/hostarmor/lsm"
 )
 
-// unions are the labels of files with several names: sets of labels of the
-// ruleset.
+// unions are the labels of files with several names, and of directories that
+// hold the roots of mounts: sets of labels of the ruleset.
 type unions struct {
 	rs     *lsm.Ruleset
 	table  *setTable // of labels with their marks, numbered from 1
-	marked []bool    // by number
+	marked []bool    // by label, once finished
 }
 
 func newUnions(rs *lsm.Ruleset) *unions { return &unions{rs: rs, table: newSetTable()} }
@@ -36,154 +36,135 @@ func (u *unions) of(labels []lsm.Label) lsm.Label {
 	return lsm.Label(len(u.rs.Labels)) + lsm.Label(id) - 1
 }
 
-// members is the labels of the ruleset that a new label unites.
-func (u *unions) members(label lsm.Label) []lsm.Label {
-	var list []lsm.Label
-	for _, l := range u.table.sets[int(label)-len(u.rs.Labels)+1] {
-		list = append(list, lsm.Label(l))
+// shakenOff in a set of labels makes them one of what a move shakes off.
+const shakenOff = 1<<32 - 1 // no label: it would be the last one, marked
+
+// below is the label for what a move could shake off: that of directories'
+// Below, and that of names which are beneath.
+func (u *unions) below(below, names []lsm.Label) lsm.Label {
+	names = slices.DeleteFunc(slices.Clone(names), func(l lsm.Label) bool {
+		row := &u.rs.Labels[l.Index()]
+		return row.Scope == 0 && !slices.ContainsFunc(row.Rules, func(id lsm.RuleID) bool { return restricts(u.rs.Rules[id-1].Action) })
+	})
+	if len(names) == 0 {
+		return u.of(below)
 	}
-	return list
+	return u.of(slices.Concat(below, names, []lsm.Label{shakenOff}))
 }
 
 // mark sets ByProgram on a new label that has to carry it.
 func (u *unions) mark(l lsm.Label) lsm.Label {
-	if i := int(l.Index()) - len(u.rs.Labels); i >= 0 && u.marked[i] {
+	if i := int(l.Index()); i >= len(u.rs.Labels) && u.marked[i] {
 		return l | lsm.ByProgram
 	}
 	return l
 }
 
-// finish writes the rows of all new labels.
+// finish writes the rows of all new labels, and of roles for executables whose
+// names are of several classes of programs.
 func (u *unions) finish(out *Placement) error {
-	n := len(u.table.sets) - 1
-	u.marked = make([]bool, n)
-	out.Labels = make([]lsm.LabelRow, n)
-	several := false
-	for i := range out.Labels {
-		var classes []uint32
-		for _, l := range u.members(lsm.Label(len(u.rs.Labels) + i)) {
-			if class := u.rs.Labels[l.Index()].Program; class != 0 {
-				classes = append(classes, class)
-			}
-		}
-		classes = sortSet(classes)
-		if len(classes) == 1 {
-			out.Labels[i].Program = classes[0]
-		}
-		several = several || len(classes) > 1
+	out.Labels = []lsm.LabelRow{}
+	if len(u.table.sets) == 1 {
+		return nil
 	}
-	u.finishFromRows(out)
-	if several {
-		if err := u.finishFromRules(out); err != nil {
-			return err
-		}
+	rows := labelRows{
+		rules: u.rs.Rules, first: len(u.rs.Labels), limit: defaultLimits.applets,
+		programs: setTableOf(u.rs.Programs), scopes: setTableOf(u.rs.Scopes),
 	}
-	for i := range out.Verdicts {
-		if label := out.Verdicts[i].Label; int(label.Index()) >= len(u.rs.Labels) {
-			out.Verdicts[i].Label = u.mark(label)
-		}
+	for _, set := range u.table.sets[1:] {
+		rows.add(u.members(set))
 	}
-	sortVerdicts(out.Verdicts)
+	if err := rows.derive(); err != nil {
+		return err
+	}
+	joined := *u.rs
+	joined.Programs, joined.Scopes = rows.programs.sets, rows.scopes.sets
+	out.Programs, out.Scopes = added(joined.Programs, len(u.rs.Programs)), added(joined.Scopes, len(u.rs.Scopes))
+	out.Labels, out.Applets = rows.rows, rows.applets
+
+	j := newJudge(&joined, slices.Concat(u.rs.Labels, rows.rows))
+	marked := j.marks(len(u.rs.Labels))
+	for i := range u.rs.Labels {
+		marked[i] = u.rs.Labels[i].Marked
+	}
+	known := slices.Clone(marked[:len(u.rs.Labels)])
+	t := tables{
+		judge: j, held: j.held(u.rs.PlacesOf(nil, nil)), ownBase: true, limits: defaultLimits, marked: marked,
+		firstLabel: len(u.rs.Labels), firstProgram: len(u.rs.Programs),
+	}
+	next := endOfRoles(u.rs)
+	added := make(map[[2]uint32]lsm.Role)
+	t.role = func(user, program uint32) lsm.Role {
+		if int(program) < len(u.rs.Programs) {
+			return u.rs.Role(lsm.RoleKey{User: user, Program: program}).Role
+		}
+		key := [2]uint32{user, program}
+		if added[key] == 0 {
+			added[key] = next
+			next++
+		}
+		return added[key]
+	}
+	if err := t.build(); err != nil {
+		return err
+	}
+	if i := firstNew(known, t.marked); i >= 0 {
+		return fmt.Errorf("label %d of the ruleset tells no programs apart, but its verdict depends on them", i)
+	}
+	u.marked = t.marked
+	t.markRows(out.Labels, out.Applets)
+	out.Roles, out.Verdicts, out.Acts = t.roles, t.verdicts, t.acts
 	return nil
 }
 
-// finishFromRows derives the verdicts on unions, for the roles of the ruleset,
-// from those on their members: each member's cell names the rule that decides
-// among its own, so the strongest of the cells decides among all.
-func (u *unions) finishFromRows(out *Placement) {
-	index := u.rowIndex()
-	base := u.rs.Roles[0]
-	for i := range out.Labels {
-		label := lsm.Label(len(u.rs.Labels) + i)
-		members := u.members(label)
-		hasBase := false
-		roles := slices.Clone(index.moody)
-		for _, l := range members {
-			u.marked[i] = u.marked[i] || l&lsm.ByProgram != 0
-			for _, role := range index.roles[l] {
-				if role == base.Role {
-					hasBase = true
-				} else {
-					roles = append(roles, uint32(role))
-				}
-			}
-		}
-		var ordinary lsm.Verdict
-		if hasBase {
-			ordinary = u.unite(base, members)
-			out.Verdicts = append(out.Verdicts, lsm.VerdictRow{Role: base.Role, Label: label, Verdict: ordinary})
-		}
-		for _, role := range sortSet(roles) {
-			row := index.byRole[lsm.Role(role)]
-			fallback := row.Default
-			if hasBase {
-				fallback = ordinary
-			}
-			if v := u.unite(row, members); v != fallback {
-				u.marked[i] = true
-				out.Verdicts = append(out.Verdicts, lsm.VerdictRow{Role: row.Role, Label: label, Verdict: v})
-			}
-		}
+// members is everything that labels of a set hold.
+func (u *unions) members(set []uint32) members {
+	var m members
+	below := set[len(set)-1] == shakenOff
+	if below {
+		set = set[:len(set)-1]
 	}
+	for _, l := range set {
+		row := &u.rs.Labels[lsm.Label(l).Index()]
+		m.rules = append(m.rules, row.Rules...)
+		m.programs = append(m.programs, u.rs.Programs[row.Program]...)
+		m.scope = append(m.scope, u.rs.Scopes[row.Scope]...)
+		m.beneath = append(m.beneath, u.rs.Scopes[row.Beneath]...)
+	}
+	if below {
+		m.rules = slices.DeleteFunc(m.rules, func(id lsm.RuleID) bool { return !restricts(u.rs.Rules[id-1].Action) })
+		m.beneath, m.scope, m.programs = append(m.beneath, m.scope...), nil, nil
+	}
+	m.rules, m.programs = sortSet(m.rules), sortSet(m.programs)
+	m.scope, m.beneath = sortSet(m.scope), sortSet(m.beneath)
+	return m
 }
 
-// rowIndex says which roles can fare differently on a label.
-type rowIndex struct {
-	roles  map[lsm.Label][]lsm.Role // with a row, by label with its mark
-	byRole map[lsm.Role]lsm.RoleRow
-	moody  []uint32 // roles whose default is not that of the base
+// added is what a list holds beyond its first n members, nil for nothing.
+func added(list [][]uint32, n int) [][]uint32 {
+	if len(list) == n {
+		return nil
+	}
+	return list[n:]
 }
 
-func (u *unions) rowIndex() rowIndex {
-	index := rowIndex{roles: make(map[lsm.Label][]lsm.Role), byRole: make(map[lsm.Role]lsm.RoleRow)}
-	needed := make(map[lsm.Label]bool)
-	for _, set := range u.table.sets {
-		for _, l := range set {
-			needed[lsm.Label(l)] = true
+// firstNew is the first index that is set in b and not in a, or -1.
+func firstNew(a, b []bool) int {
+	for i := range a {
+		if b[i] && !a[i] {
+			return i
 		}
 	}
-	if len(needed) == 0 {
-		return index
-	}
-	for _, v := range u.rs.Verdicts {
-		if needed[v.Label] {
-			index.roles[v.Label] = append(index.roles[v.Label], v.Role)
-		}
-	}
-	for _, row := range u.rs.Roles {
-		index.byRole[row.Role] = row
-		if row.Default != u.rs.Roles[0].Default {
-			index.moody = append(index.moody, uint32(row.Role))
-		}
-	}
-	return index
+	return -1
 }
 
-// unite is the verdict of one role on a file with all these labels.
-func (u *unions) unite(role lsm.RoleRow, labels []lsm.Label) lsm.Verdict {
-	united := role.Default
-	for _, l := range labels {
-		v := u.rs.Lookup(role.Key, l)
-		for k := range v {
-			united[k] = stronger(united[k], v[k])
+// endOfRoles is the first number behind the host's roles.
+func endOfRoles(rs *lsm.Ruleset) lsm.Role {
+	var last lsm.Role
+	for i := range rs.Roles {
+		if rs.Roles[i].Key.Workload == 0 {
+			last = max(last, rs.Roles[i].Role)
 		}
 	}
-	return united
-}
-
-// stronger is the cell that decides: one of a rule before one of an allow-list,
-// block before audit before allow, the smaller RuleID.
-func stronger(a, b lsm.Cell) lsm.Cell {
-	matched := func(c lsm.Cell) bool { return c.Action.Valid() && !c.Otherwise }
-	switch {
-	case !matched(b):
-		return a
-	case !matched(a):
-		return b
-	case a.Action != b.Action:
-		return slices.MinFunc([]lsm.Cell{a, b}, func(x, y lsm.Cell) int { return cmp.Compare(x.Action, y.Action) })
-	}
-	a.Rule = min(a.Rule, b.Rule)
-	a.Dangerous = a.Dangerous || b.Dangerous
-	return a
+	return last + 1
 }

@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"cmp"
 	"encoding/binary"
 	"slices"
 )
@@ -19,6 +20,15 @@ func newSetTable() *setTable {
 	return t
 }
 
+// setTableOf is the table of sets that were numbered before.
+func setTableOf(sets [][]uint32) *setTable {
+	t := newSetTable()
+	for _, set := range sets[1:] {
+		t.intern(set)
+	}
+	return t
+}
+
 // intern numbers a set and reports whether it is new. It keeps a copy.
 func (t *setTable) intern(set []uint32) (uint32, bool) {
 	t.key = appendSet(t.key[:0], set)
@@ -32,14 +42,14 @@ func (t *setTable) intern(set []uint32) (uint32, bool) {
 	return id, true
 }
 
-func appendSet(key []byte, set []uint32) []byte {
+func appendSet[T ~uint32](key []byte, set []T) []byte {
 	for _, v := range set {
-		key = binary.LittleEndian.AppendUint32(key, v)
+		key = binary.LittleEndian.AppendUint32(key, uint32(v))
 	}
 	return key
 }
 
-func sortSet(set []uint32) []uint32 {
+func sortSet[T cmp.Ordered](set []T) []T {
 	slices.Sort(set)
 	return slices.Compact(set)
 }

@@ -85,6 +85,16 @@ func (k *Kernel) Miss(kind lsm.Kind, reason string) {
 	k.support.Missing[kind] = reason
 }
 
+// Lack makes Probe report that the backend does not know a feature.
+func (k *Kernel) Lack(f lsm.Feature, reason string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.support.Lacks == nil {
+		k.support.Lacks = make(map[lsm.Feature]string)
+	}
+	k.support.Lacks[f] = reason
+}
+
 // Calls returns what was called since the last Calls.
 func (k *Kernel) Calls() []Step {
 	k.mu.Lock()
