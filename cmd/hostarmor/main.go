@@ -42,12 +42,13 @@ func (f failure) Unwrap() error { return f.error }
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := newRoot()
 	root.SetArgs(args)
+	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
@@ -79,7 +80,7 @@ func newRoot() *cobra.Command {
 	c.SetVersionTemplate("{{.Version}}\n")
 	socket := c.PersistentFlags().String("socket", control.Path, "the daemon's control socket")
 	dial := func() *control.Client { return control.NewClient(*socket) }
-	c.AddCommand(newStatus(dial), newCheck(), newReload(dial), newEvents(dial), newVersion(dial))
+	c.AddCommand(newStatus(dial), newCheck(), newExplain(), newTest(), newConvert(), newReload(dial), newEvents(dial), newVersion(dial))
 	return c
 }
 
@@ -92,6 +93,7 @@ type format string
 func (f *format) flag(c *cobra.Command) {
 	*f = "text"
 	c.Flags().VarP(f, "output", "o", `"text" or "json"`)
+	complete(c, "output", "text", "json")
 }
 
 func (f *format) String() string { return string(*f) }

@@ -59,9 +59,14 @@ func TestUnit(t *testing.T) {
 		}
 	}
 	for _, m := range regexp.MustCompile(`(?m)src: (packaging/\S+)|: (packaging/scripts/\S+)`).FindAllStringSubmatch(pkg, -1) {
-		name := strings.TrimPrefix(m[1]+m[2], "packaging/")
-		if len(read(name)) == 0 {
-			t.Errorf("%s is empty", name)
+		files, err := filepath.Glob("../../" + m[1] + m[2])
+		if err != nil || len(files) == 0 {
+			t.Errorf("nothing is at %s (%v)", m[1]+m[2], err)
+		}
+		for _, file := range files {
+			if content, err := os.ReadFile(file); err != nil || len(content) == 0 {
+				t.Errorf("%s: %d bytes (%v)", file, len(content), err)
+			}
 		}
 	}
 }
