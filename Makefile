@@ -162,6 +162,11 @@ rpm: build ## dist/hostarmor-VERSION.x86_64.rpm
 	rm -f dist/hostarmor-*.rpm
 	VERSION=$(VERSION) ARCH=amd64 $(NFPM) package --config packaging/nfpm.yaml --packager rpm --target dist/
 
+.PHONY: corpus
+corpus: ## what becomes of other people's KubeArmor policies: make corpus DIR=...
+	@test -n "$(DIR)" || { echo "corpus: say where they are: make corpus DIR=..." >&2; exit 2; }
+	go run ./test/corpus $(DIR)
+
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME
 	@for package in $$(go list ./...); do \
