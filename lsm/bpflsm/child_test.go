@@ -28,7 +28,10 @@ import (
 const childVariable = "BPFLSM_TEST_DO"
 
 func TestMain(m *testing.M) {
-	if do := os.Getenv(childVariable); do == "serve" {
+	if do := os.Getenv(childVariable); do == "random" {
+		serveRandom()
+		os.Exit(0)
+	} else if do == "serve" {
 		for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
 			fmt.Println(int(errno(doAll(lines.Text()))))
 		}

@@ -53,6 +53,7 @@ func TestHost(t *testing.T) {
 		{"install", testInstall},
 		{"base", base},
 		{"program", testProgram},
+		{"kubearmor", testKubeArmor},
 		{"file", testFile},
 		{"exceptions", testExceptions},
 		{"audit", testAudit},

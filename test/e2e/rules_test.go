@@ -3,11 +3,14 @@
 package e2e
 
 import (
+	"errors"
 	"os"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/hostarmor/hostarmor/daemon/control"
 )
 
 // denied is the errno of a refused exec, read or write.
@@ -75,6 +78,55 @@ message = "not this one"
 	if out := run(t, "hostarmor", "status"); !strings.HasPrefix(out, "ENFORCING: 2 policies with 2 rules\n") {
 		t.Errorf("hostarmor status:\n%s", out)
 	}
+}
+
+// testKubeArmor: a file with two policies, one of them for another machine, and
+// a rule that this version cannot enforce.
+func testKubeArmor(t *testing.T) {
+	const guarded = "/srv/kubearmor/secret"
+	write(t, guarded, "text\n")
+	hostname, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := func(name, host, kind, selector string) string {
+		return "apiVersion: security.kubearmor.com/v1\nkind: " + kind + "\nmetadata: {name: " + name + "}\nspec:\n  " + selector +
+			": {matchLabels: {" + host + "}}\n  file:\n    matchPaths:\n    - path: " + guarded + "\n  action: Block\n"
+	}
+	path := policies + "/host.yaml"
+	want(t, 0, "read", guarded)
+	replace(t, path, text("for-us", "kubernetes.io/hostname: "+hostname, "KubeArmorHostPolicy", "nodeSelector")+"---\n"+
+		text("for-others", "kubernetes.io/hostname: elsewhere", "KubeArmorHostPolicy", "nodeSelector"))
+	t.Cleanup(func() {
+		if err := os.Remove(path); err != nil {
+			t.Error(err)
+		}
+		reload(t)
+	})
+	reload(t)
+	want(t, denied, "read", guarded)
+	want(t, 0, "read", ordinary)
+	logged(t, "HOSTARMOR_POLICY=for-us").fields(t, map[string]string{"HOSTARMOR_RULE": "for-us/file.secret", "HOSTARMOR_SOURCE": path + ":8"})
+	states := make(map[string]string)
+	for _, p := range getStatus(t).Policies {
+		states[p.Name] = string(p.State) + " " + p.Reason
+	}
+	if states["for-us"] != "active " || !strings.HasPrefix(states["for-others"], "inactive ") || !strings.Contains(states["for-others"], "elsewhere") {
+		t.Errorf("status: %q", states)
+	}
+
+	// What is not enforced is refused, and takes nothing from what is.
+	other := policies + "/container.yaml"
+	replace(t, other, text("boxed", "app: web", "KubeArmorPolicy", "selector"))
+	_, err = tryReload()
+	if removed := os.Remove(other); removed != nil {
+		t.Error(removed)
+	}
+	var refused *control.Refusal
+	if !errors.As(err, &refused) || len(refused.Problems) != 1 || refused.Problems[0].Code != "HA050" || !strings.Contains(refused.Problems[0].Message, "container") {
+		t.Errorf("a container policy: %v", err)
+	}
+	want(t, denied, "read", guarded)
 }
 
 // testFile: reading, and every way of writing beneath a directory.
