@@ -30,7 +30,7 @@ func (d *Daemon) readSettings(start bool) []hostpolicy.Problem {
 		read = settings.Default()
 		problems = []hostpolicy.Problem{{
 			Position: hostpolicy.Position{File: d.conf.Settings, Line: 1, Column: 1},
-			Code:     "HA900", Severity: hostpolicy.Error,
+			Code:     settings.CodeUnreadable, Severity: hostpolicy.Error,
 			Message: fmt.Sprintf("cannot be read: %v", err), Fix: "make it readable, or remove it for the defaults",
 		}}
 	}

@@ -82,7 +82,7 @@ func (d *Daemon) tellGaps(set *reload.Set) {
 		d.restore("gaps")
 		return
 	}
-	d.degradeWith("gaps", fmt.Sprintf("%s NOT ENFORCED, because this kernel cannot. See: hostarmor status", plural(len(set.Gaps), "rule")),
+	d.degradeWith("gaps", fmt.Sprintf("%s NOT ENFORCED on this machine. See: hostarmor status", plural(len(set.Gaps), "rule")),
 		set.Unsupported(hostpolicy.Warning))
 }
 

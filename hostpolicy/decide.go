@@ -160,7 +160,11 @@ func matchAny(patterns []Pattern, name string) bool {
 // order in which a compiled set numbers them. Where several rules decide
 // alike, the first in this order is the one that is named.
 func SortedRules(policies []Policy) []Rule {
-	var rules []Rule
+	n := 0
+	for i := range policies {
+		n += len(policies[i].Rules)
+	}
+	rules := make([]Rule, 0, n)
 	for i := range policies {
 		rules = append(rules, policies[i].Rules...)
 	}

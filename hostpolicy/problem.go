@@ -33,6 +33,13 @@ type Problem struct {
 	Fix      string // what to write instead, or ""
 }
 
+// Code explains one kind of problem, for whoever meets it for the first time.
+type Code struct {
+	Title string // one phrase
+	Why   string // why it is a problem, in one to three sentences
+	Fix   string // what to write instead, with an example where there can be one
+}
+
 // String is the problem as one line: place, field, message and fix.
 func (p Problem) String() string {
 	s := p.Position.String() + ": "

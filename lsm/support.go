@@ -47,11 +47,11 @@ func Features() []Feature {
 // it asks for; ok is false for a name that is no backend's.
 func Offers(backend string) (s Support, ok bool) {
 	offers := map[Feature]bool{}
-	reason := "this version has no AppArmor backend"
+	reason := "no AppArmor backend in this version"
 	switch backend {
 	case "bpf":
 		offers = map[Feature]bool{OfProcess: true, OfFile: true, OnHost: true, Within: true}
-		reason = "not enforced by this version's bpf backend"
+		reason = "not in this version"
 	case "apparmor":
 	default:
 		return Support{}, false
@@ -63,7 +63,7 @@ func Offers(backend string) (s Support, ok bool) {
 		}
 	}
 	if backend == "bpf" {
-		s.Lacks[ProcessWithin] = "this version's bpf backend cannot tell a rename inside the subtree from one out of it"
+		s.Lacks[ProcessWithin] = "this version cannot tell a rename inside the subtree from one out of it"
 	}
 	return s, true
 }

@@ -146,7 +146,7 @@ func troubled() status.Status {
 		{Name: "db", Source: "/etc/hostarmor/policies/db.toml", State: status.Rejected, Reason: "has errors", Rules: []status.Rule{}},
 	}
 	s.Drift = []status.Drift{{Source: "/etc/hostarmor/policies/db.toml", Reason: "has errors"}}
-	s.Degraded = []string{"1 rule NOT ENFORCED, because this kernel cannot. See: hostarmor status"}
+	s.Degraded = []string{"1 rule NOT ENFORCED on this machine. See: hostarmor status"}
 	s.Problems = []event.Problem{problem}
 	s.LostEvents = 7
 	return s

@@ -9,29 +9,21 @@ import (
 
 	"github.com/hostarmor/hostarmor/daemon/reload"
 	"github.com/hostarmor/hostarmor/daemon/settings"
+	"github.com/hostarmor/hostarmor/hostpolicy"
 	"github.com/hostarmor/hostarmor/hostpolicy/policyfile"
 	"github.com/hostarmor/hostarmor/hostpolicy/policyfile/kubearmor"
 	"github.com/hostarmor/hostarmor/hostpolicy/policyfile/policytest"
 	"github.com/hostarmor/hostarmor/lsm/compile"
 )
 
-// codes are all that a check or a test can report.
-func codes() map[string]policyfile.Code {
-	all := map[string]policyfile.Code{
-		reload.CodeUnsupported: {
-			Title: "the backend does not enforce the rule",
-			Why:   "A rule that is accepted and then not enforced would be a gap that nobody sees, so the set is refused, and the previous one stays in force.",
-			Fix:   `Remove the rule, or what the message names; or set unsupported = "warn" in hostarmor.toml, and the rest is loaded and the rule listed as NOT ENFORCED.`,
-		},
+// codes are all that a check, a test or the daemon can report.
+func codes() map[string]hostpolicy.Code {
+	all := make(map[string]hostpolicy.Code)
+	for _, some := range []map[string]hostpolicy.Code{
+		policyfile.Codes, policytest.Codes, kubearmor.Codes, compile.Codes, reload.Codes, settings.Codes,
+	} {
+		maps.Copy(all, some)
 	}
-	for _, more := range []map[string]string{settings.Codes, compile.Codes, kubearmor.Codes} {
-		for code, text := range more {
-			title, why, _ := strings.Cut(text, ". ")
-			all[code] = policyfile.Code{Title: strings.TrimSuffix(title, "."), Why: why}
-		}
-	}
-	maps.Copy(all, policyfile.Codes)
-	maps.Copy(all, policytest.Codes)
 	return all
 }
 
@@ -60,9 +52,7 @@ func explainCode(w io.Writer, name string, out format) error {
 	t := &failing{w: w}
 	fmt.Fprintf(t, "%s: %s\n", name, code.Title)
 	for _, part := range []struct{ head, text string }{{"Why", code.Why}, {"Fix", code.Fix}} {
-		if part.text != "" {
-			fmt.Fprintf(t, "\n%s\n", indent(part.head, part.text))
-		}
+		fmt.Fprintf(t, "\n%s\n", indent(part.head, part.text))
 	}
 	return written(t.err)
 }

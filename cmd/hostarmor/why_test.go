@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hostarmor/hostarmor/daemon/reload"
 	"github.com/hostarmor/hostarmor/daemon/settings"
 	"github.com/hostarmor/hostarmor/hostpolicy/policyfile"
 	"github.com/hostarmor/hostarmor/hostpolicy/policyfile/kubearmor"
@@ -15,8 +16,10 @@ import (
 // Each code has one meaning, and says it.
 func TestCodes(t *testing.T) {
 	all := codes()
-	n := 1 // HA050, of this package
-	for _, m := range []int{len(policyfile.Codes), len(policytest.Codes), len(kubearmor.Codes), len(compile.Codes), len(settings.Codes)} {
+	n := 0
+	for _, m := range []int{
+		len(policyfile.Codes), len(policytest.Codes), len(kubearmor.Codes), len(compile.Codes), len(reload.Codes), len(settings.Codes),
+	} {
 		n += m
 	}
 	if len(all) != n {
@@ -24,7 +27,7 @@ func TestCodes(t *testing.T) {
 	}
 	form := regexp.MustCompile(`^HA[0-9]{3}$`)
 	for name, code := range all {
-		if !form.MatchString(name) || code.Title == "" || strings.Contains(code.Title, "\n") || len(code.Title)+len(code.Why)+len(code.Fix) < 20 {
+		if !form.MatchString(name) || code.Title == "" || code.Why == "" || code.Fix == "" || strings.ContainsAny(code.Title, ".\n") || len(code.Title)+len(code.Why)+len(code.Fix) < 20 {
 			t.Errorf("%s: %+v", name, code)
 		}
 		var out strings.Builder

@@ -13,6 +13,8 @@ import (
 
 // Codes of problems in the settings file.
 const (
+	CodeUnreadable = "HA900" // cannot be read at all
+
 	codeSyntax  = "HA901" // not TOML
 	codeUnknown = "HA902" // no such key
 	codeValue   = "HA903" // the key takes other values

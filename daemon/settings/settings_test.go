@@ -111,6 +111,17 @@ func TestProblems(t *testing.T) {
 	}
 }
 
+func TestCodes(t *testing.T) {
+	for _, code := range []string{CodeUnreadable, codeSyntax, codeUnknown, codeValue, codeNotYet} {
+		if c := Codes[code]; c.Title == "" || c.Why == "" || c.Fix == "" || strings.ContainsAny(c.Title, ".\n") {
+			t.Errorf("%s explains too little: %+v", code, c)
+		}
+	}
+	if len(Codes) != 5 {
+		t.Errorf("%d codes are explained, 5 exist", len(Codes))
+	}
+}
+
 func TestEveryProblemAtOnce(t *testing.T) {
 	_, problems := Load("x", []byte("backend = 1\nnonsense = 2\n[boot]\nguard = \"yes\"\n[x]\ny = 1\n"))
 	var lines []int

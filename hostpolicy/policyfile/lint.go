@@ -109,11 +109,20 @@ func (l *linter) neverMatters(r *hostpolicy.Rule) {
 		if !l.afford(len(list.patterns), len(list.exceptions)) {
 			continue
 		}
+		var covered []int
 		for i, p := range list.patterns {
 			if slices.ContainsFunc(list.exceptions, func(e hostpolicy.Pattern) bool { return covers(e, p) }) {
-				l.warn(codeNeverMatter, r, list.key, list.places, i, fmt.Sprintf("%s can never match, because %s covers it", quote(p.String()), list.except),
-					"remove it, or narrow "+list.except)
+				covered = append(covered, i)
 			}
+		}
+		// An allow rule that permits nothing still makes the list, so the one
+		// that is there for nothing else is meant.
+		if list.key == "path" && allows(*r) && len(covered) == len(list.patterns) {
+			continue
+		}
+		for _, i := range covered {
+			l.warn(codeNeverMatter, r, list.key, list.places, i, fmt.Sprintf("%s can never match, because %s covers it", quote(list.patterns[i].String()), list.except),
+				"remove it, or narrow "+list.except)
 		}
 	}
 }

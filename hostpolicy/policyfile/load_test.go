@@ -168,7 +168,7 @@ func checkPositions(t *testing.T, content []byte, problems []hostpolicy.Problem)
 			p.Position.Column < 1 || p.Position.Column > len(lines[p.Position.Line-1])+1 {
 			t.Errorf("position outside the file: %s", p)
 		}
-		if Codes[p.Code] == (Code{}) {
+		if Codes[p.Code] == (hostpolicy.Code{}) {
 			t.Errorf("code without an explanation: %s %s", p.Code, p)
 		}
 		if p.Message == "" {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/hostarmor/hostarmor/hostpolicy"
 )
 
 // largeText is long enough to tell, and short enough for the race detector.
@@ -78,7 +80,7 @@ func (w tree) read(o Options, dirs ...string) []string {
 	var texts []string
 	for _, p := range problems {
 		texts = append(texts, p.Code+" "+p.String())
-		if Codes[p.Code] == (Code{}) {
+		if Codes[p.Code] == (hostpolicy.Code{}) {
 			w.t.Errorf("no explanation of %s", p.Code)
 		}
 	}

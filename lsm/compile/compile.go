@@ -24,12 +24,23 @@ const (
 	CodeNoSubject = "HA203" // a policy that applies to nothing
 )
 
-// Codes explains the codes of this package, a sentence or two each.
-var Codes = map[string]string{
-	CodeTooLarge: "The policies together need more room than the kernel's tables are given. Globs multiply: `*` and `?` before a literal name, or many patterns " +
-		"that begin with `**`, make every place in a path remember all of them. The rules that take part most are named; write fewer or simpler globs there, or name directories.",
-	CodeDuplicate: "Two rules have one name, so an event or a status line could not say which of them decided. Rename one of the two tables.",
-	CodeNoSubject: "The policy says nowhere whom it confines, so none of its rules would ever count. Write applies_to with host, everything, container, unit, user or login_user.",
+// Codes explains the codes of this package.
+var Codes = map[string]hostpolicy.Code{
+	CodeTooLarge: {
+		Title: "the policies together need more room than the kernel's tables have",
+		Why:   "Globs multiply: * and ? before a literal name, and many patterns that begin with **, make every place in a path remember all of them. The message names the rules that take part most.",
+		Fix:   `Write fewer or simpler globs in those rules, or name directories: path = "/srv/app/bin/" instead of "/srv/*/b*n/*"`,
+	},
+	CodeDuplicate: {
+		Title: "two rules have the same name",
+		Why:   "An event or a status line could not say which of them decided.",
+		Fix:   "Rename one of the two tables: [file.certs-2]",
+	},
+	CodeNoSubject: {
+		Title: "the policy applies to nothing",
+		Why:   "It says nowhere whom it confines, or names a range that holds nobody, so none of its rules would ever count.",
+		Fix:   "applies_to = { host = true }, or everything, container, unit, user or login_user",
+	},
 }
 
 // Compile builds the ruleset of a policy set. The result depends neither on
@@ -56,18 +67,14 @@ func compile(policies []hostpolicy.Policy, limits limits) (*lsm.Ruleset, []hostp
 	return rs, nil
 }
 
-// sortedRules is hostpolicy.SortedRules without moving rules, which are large,
-// more than once.
-func sortedRules(policies []hostpolicy.Policy) []hostpolicy.Rule {
+// sortedRules is hostpolicy.SortedRules without a copy of the rules, which are
+// large.
+func sortedRules(policies []hostpolicy.Policy) []*hostpolicy.Rule {
 	type entry struct {
 		id   string
 		rule *hostpolicy.Rule
 	}
-	n := 0
-	for i := range policies {
-		n += len(policies[i].Rules)
-	}
-	order := make([]entry, 0, n)
+	var order []entry
 	for i := range policies {
 		for j := range policies[i].Rules {
 			r := &policies[i].Rules[j]
@@ -75,24 +82,20 @@ func sortedRules(policies []hostpolicy.Policy) []hostpolicy.Rule {
 		}
 	}
 	slices.SortStableFunc(order, func(a, b entry) int { return strings.Compare(a.id, b.id) })
-	var rules []hostpolicy.Rule
-	if n > 0 {
-		rules = make([]hostpolicy.Rule, n)
-	}
+	rules := make([]*hostpolicy.Rule, len(order))
 	for i, e := range order {
-		rules[i] = *e.rule
+		rules[i] = e.rule
 	}
 	return rules
 }
 
 // kept is what a ruleset keeps of rules.
-func kept(rules []hostpolicy.Rule) []lsm.Rule {
+func kept(rules []*hostpolicy.Rule) []lsm.Rule {
 	if len(rules) == 0 {
 		return nil
 	}
 	list := make([]lsm.Rule, len(rules))
-	for i := range rules {
-		r := &rules[i]
+	for i, r := range rules {
 		list[i] = lsm.Rule{
 			Policy: r.Policy, Name: r.Name, Class: r.Class, Action: r.Action, Access: r.Access,
 			OwnerOnly: r.OwnerOnly, Limited: len(r.Within) > 0, Severity: r.Severity, Tags: r.Tags, Message: r.Message,
@@ -171,7 +174,7 @@ func (n *nfa) automaton(limits limits) (*automaton, error) {
 
 // checkSet finds what would make the numbering of rules ambiguous, or a rule
 // void: both would be a gap.
-func checkSet(policies []hostpolicy.Policy, rules []hostpolicy.Rule) []hostpolicy.Problem {
+func checkSet(policies []hostpolicy.Policy, rules []*hostpolicy.Rule) []hostpolicy.Problem {
 	var problems []hostpolicy.Problem
 	for i := range policies {
 		if p := &policies[i]; selectsNobody(&p.AppliesTo) {
@@ -183,7 +186,7 @@ func checkSet(policies []hostpolicy.Policy, rules []hostpolicy.Rule) []hostpolic
 		}
 	}
 	for i := 1; i < len(rules); i++ {
-		if a, b := &rules[i-1], &rules[i]; a.ID() == b.ID() {
+		if a, b := rules[i-1], rules[i]; a.ID() == b.ID() {
 			problems = append(problems, hostpolicy.Problem{
 				Position: b.Position, Code: CodeDuplicate, Severity: hostpolicy.Error, Field: b.Class.String() + "." + b.Name,
 				Message: fmt.Sprintf("rule %s is also at %s", b.ID(), a.Position.Source()),

@@ -189,8 +189,9 @@ func TestUserLimits(t *testing.T) {
 // Every problem of this package is explained.
 func TestCodesAreExplained(t *testing.T) {
 	for _, code := range []string{CodeTooLarge, CodeDuplicate, CodeNoSubject} {
-		if len(Codes[code]) < 40 {
-			t.Errorf("%s is explained by %q", code, Codes[code])
+		c := Codes[code]
+		if c.Title == "" || c.Why == "" || c.Fix == "" || len(c.Title+c.Why+c.Fix) < 40 {
+			t.Errorf("%s is explained by %+v", code, c)
 		}
 	}
 	if len(Codes) != 3 {

@@ -116,7 +116,7 @@ func (l *patternLists) number(rule uint32, patterns []hostpolicy.Pattern) uint32
 }
 
 // newNFA numbers rules as they come; they are sorted by ID.
-func newNFA(rules []hostpolicy.Rule) *nfa {
+func newNFA(rules []*hostpolicy.Rule) *nfa {
 	n := &nfa{
 		nodes:     make([]node, 1, 1+components(rules)),
 		positions: make([]bytePosition, 1),
@@ -127,7 +127,7 @@ func newNFA(rules []hostpolicy.Rule) *nfa {
 	}
 	for i := range rules {
 		r := &n.rules[i]
-		*r = ruleInfo{Rule: &rules[i]}
+		*r = ruleInfo{Rule: rules[i]}
 		r.facts.From = n.programs.number(uint32(i), r.From)
 		r.facts.ExceptFrom = n.programs.number(uint32(i), r.ExceptFrom)
 		if !namesFiles(r.Class) {
@@ -152,7 +152,7 @@ func newNFA(rules []hostpolicy.Rule) *nfa {
 }
 
 // components is about how many nodes the patterns will need.
-func components(rules []hostpolicy.Rule) int {
+func components(rules []*hostpolicy.Rule) int {
 	n := 0
 	for i := range rules {
 		for _, p := range rules[i].Path {

@@ -43,7 +43,33 @@ type cutRule struct {
 	hostpolicy.Rule
 	gone bool
 	less bool // it does not decide about all that it did
-	why  []string
+	why  []shortfall
+}
+
+// shortfall is what of a rule is cut and why; what is "" for a reason that is a
+// sentence by itself.
+type shortfall struct{ what, reason string }
+
+func (r *cutRule) lacks(what, reason string) {
+	r.why = append(r.why, shortfall{what, reason})
+}
+
+// reason joins what is cut, naming each reason once.
+func (r *cutRule) reason() string {
+	var order []string
+	whats := make(map[string][]string)
+	for _, w := range r.why {
+		if _, seen := whats[w.reason]; !seen {
+			order = append(order, w.reason)
+		}
+		whats[w.reason] = append(whats[w.reason], w.what)
+	}
+	for i, reason := range order {
+		if what := strings.Join(whats[reason], ", "); what != "" {
+			order[i] = what + ": " + reason
+		}
+	}
+	return strings.Join(order, "; ")
 }
 
 type cutting struct {
@@ -56,7 +82,7 @@ func (c *cutting) rule(p *hostpolicy.Policy, r *hostpolicy.Rule) cutRule {
 	out := cutRule{Rule: *r}
 	lacks := func(f lsm.Feature, what string) {
 		if reason, ok := c.support.Lacks[f]; ok {
-			out.why = append(out.why, fmt.Sprintf("%s: %s", what, reason))
+			out.lacks(what, reason)
 			out.gone, out.less = true, true
 		}
 	}
@@ -121,7 +147,7 @@ func selectorFeatures(s *hostpolicy.Selector) []lsm.Feature {
 func (c *cutting) missing(r *cutRule, k lsm.Kind, what string) bool {
 	reason, missing := c.support.Missing[k]
 	if missing {
-		r.why = append(r.why, fmt.Sprintf("%s: %s", what, reason))
+		r.lacks(what, reason)
 	}
 	return missing
 }
@@ -159,16 +185,12 @@ func (c *cutting) operations(r *cutRule) {
 	if r.Action == hostpolicy.Allow {
 		operations = hostpolicy.Operations(hostpolicy.System) // its list is about all
 	}
-	byReason := make(map[string][]string)
 	for _, op := range operations {
 		if reason, ok := c.support.Lacks[lsm.OfSystem(op)]; ok {
-			byReason[reason] = append(byReason[reason], op.String())
+			r.lacks(op.String(), reason)
 			r.Operations = slices.DeleteFunc(slices.Clone(r.Operations), func(o hostpolicy.Operation) bool { return o == op })
 			r.less = true
 		}
-	}
-	for _, reason := range sortedKeys(byReason) {
-		r.why = append(r.why, fmt.Sprintf("%s: %s", strings.Join(byReason[reason], ", "), reason))
 	}
 	r.gone = r.gone || len(r.Operations) == 0
 }
@@ -194,7 +216,7 @@ func (c *cutting) dropLists() {
 					if because == r.ID() {
 						continue // said already
 					}
-					r.why = append(r.why, fmt.Sprintf("without %s, which is not enforced, this allow-list would refuse what that permits", because))
+					r.lacks("", fmt.Sprintf("without %s, which is not enforced, this allow-list would refuse what that permits", because))
 				}
 			}
 		}
@@ -257,7 +279,7 @@ func (c *cutting) result() ([]hostpolicy.Policy, []Gap) {
 		out[i].Rules = nil
 		for _, r := range c.cut[i] {
 			if len(r.why) > 0 {
-				gaps = append(gaps, Gap{Rule: r.ID(), Position: r.Position, Reason: strings.Join(r.why, "; ")})
+				gaps = append(gaps, Gap{Rule: r.ID(), Position: r.Position, Reason: r.reason()})
 			}
 			if !r.gone {
 				out[i].Rules = append(out[i].Rules, r.Rule)

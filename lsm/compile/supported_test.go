@@ -32,7 +32,7 @@ func TestSupported(t *testing.T) {
 	}
 	bpf, _ := lsm.Offers("bpf")
 	none := func(k lsm.Kind) lsm.Support { return lsm.Support{Missing: map[lsm.Kind]string{k: "no hook"}} }
-	const lacking = "not enforced by this version's bpf backend"
+	const lacking = "not in this version"
 	for _, test := range []struct {
 		name     string
 		support  lsm.Support
@@ -46,6 +46,12 @@ func TestSupported(t *testing.T) {
 			[]string{"p.toml:1 p/file.a: applies_to.user: " + lacking, "p.toml:2 p/process.b: applies_to.user: " + lacking}},
 		{"a class", bpf, []hostpolicy.Policy{policyFor(t, "p", host, "network.a block r", "file.b block w /b")}, []string{"p/file.b write"},
 			[]string{"p.toml:1 p/network.a: class network: " + lacking}},
+		// What is cut for one reason is listed before it, once.
+		{"a selector and a class", bpf, []hostpolicy.Policy{policyFor(t, "p", www, "network.a block r")}, nil,
+			[]string{"p.toml:1 p/network.a: applies_to.user, class network: " + lacking}},
+		{"two reasons", lsm.Support{Lacks: map[lsm.Feature]string{lsm.ByUser: "no hook", lsm.OwnerOnly: lacking, lsm.OfFile: "no hook"}},
+			[]hostpolicy.Policy{owner(policyFor(t, "p", www, "file.a block r /a"))}, nil,
+			[]string{"p.toml:1 p/file.a: applies_to.user, class file: no hook; owner_only: " + lacking}},
 		// Without the condition the rule would block the owner too.
 		{"an exception", bpf, []hostpolicy.Policy{owner(policyFor(t, "p", host, "file.a block r /a", "file.b block w /b"))}, []string{"p/file.b write"},
 			[]string{"p.toml:1 p/file.a: owner_only: " + lacking}},

@@ -103,6 +103,7 @@ func TestOnlyTheDaemonsCommandNamesABackend(t *testing.T) {
 func TestLibrariesStayInTheirPlace(t *testing.T) {
 	places := map[string][]string{
 		"github.com/BurntSushi/toml":   {"hostpolicy/policyfile", "daemon/settings"},
+		"github.com/goccy/go-yaml":     {"hostpolicy/policyfile/kubearmor"},
 		"github.com/cilium/ebpf":       {"lsm/bpflsm", "test"},
 		"github.com/fsnotify/fsnotify": {"daemon/watch"},
 		"github.com/coreos/go-systemd": {"daemon/systemd", "daemon/event"},

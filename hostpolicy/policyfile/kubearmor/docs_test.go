@@ -26,7 +26,7 @@ func TestDocs(t *testing.T) {
 		}
 	}
 	for _, code := range regexp.MustCompile(`HA1\d\d`).FindAllString(text, -1) {
-		if Codes[code] == "" {
+		if _, ok := Codes[code]; !ok {
 			t.Errorf("no code %s", code)
 		}
 	}

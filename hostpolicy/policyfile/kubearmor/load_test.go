@@ -64,7 +64,10 @@ func TestLoad(t *testing.T) {
 			}
 		})
 	}
-	for code := range Codes {
+	for code, c := range Codes {
+		if c.Title == "" || c.Why == "" || c.Fix == "" || strings.ContainsAny(c.Title, ".\n") || strings.ContainsAny(c.Why+c.Fix, "\n") {
+			t.Errorf("%s explains too little, or is not one line each: %+v", code, c)
+		}
 		if !codes[code] && code != codeTooLarge {
 			t.Errorf("no case has a problem %s", code)
 		}
@@ -120,7 +123,7 @@ func check(t *testing.T, content []byte, r Result) {
 	}
 	for _, p := range r.Problems {
 		inside(p, p.Position)
-		if Codes[p.Code] == "" {
+		if _, ok := Codes[p.Code]; !ok {
 			t.Errorf("code without an explanation: %s %s", p.Code, p)
 		}
 		if p.Message == "" {

@@ -24,7 +24,7 @@ const (
 )
 
 // Codes explains the codes of this package.
-var Codes = map[string]policyfile.Code{
+var Codes = map[string]hostpolicy.Code{
 	CodeAccess: {
 		Title: "the operation of a test cannot be understood",
 		Why:   "An access is an operation and its object, as in \"exec /bin/sh\", \"connect tcp:203.0.113.7:443\" or \"capability CAP_NET_RAW\". What cannot be read cannot be tested.",
@@ -61,8 +61,8 @@ type Case struct {
 	Subject  hostpolicy.Subject
 	Do       []Step
 	Expect   hostpolicy.Action
-	// Rule is the full id of the rule that has to decide; with NoRule none
-	// may. Both empty: whichever.
+	// Rule is the full id of the rule that has to decide one step at least;
+	// with NoRule none may decide any. Both empty: whichever.
 	Rule   string
 	NoRule bool
 }

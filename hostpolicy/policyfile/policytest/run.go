@@ -190,22 +190,28 @@ func (n *names) run(c Case) CaseResult {
 	}
 	s := c.Subject
 	s.Programs = n.all(s.Programs)
+	decided := false // by the rule that the case names
 	for _, step := range c.Do {
 		o := step.Object
 		o.Names = n.all(o.Names)
 		e := hostpolicy.Explain(policies, s, step.Operation, o)
-		r.Steps = append(r.Steps, StepResult{step, e, n.failure(&c, e)})
+		decided = decided || e.Rule != nil && e.Rule.ID() == c.Rule
+		r.Steps = append(r.Steps, StepResult{step, e, ""})
+	}
+	for i := range r.Steps {
+		r.Steps[i].Failure = n.failure(&c, r.Steps[i].Explanation, decided)
 	}
 	return r
 }
 
-// failure compares a decision with what the case expects.
-func (n *names) failure(c *Case, e hostpolicy.Explanation) string {
+// failure compares a decision with what the case expects; decided is whether
+// its rule decides this step or another.
+func (n *names) failure(c *Case, e hostpolicy.Explanation, decided bool) string {
 	came := ""
 	if e.Rule != nil {
 		came = e.Rule.ID()
 	}
-	if e.Action == c.Expect && (c.Rule == "" && !c.NoRule || c.Rule == came) {
+	if e.Action == c.Expect && (decided || c.Rule == came || c.Rule == "" && !c.NoRule) {
 		return ""
 	}
 	text := fmt.Sprintf("expected %s%s, came %s%s", c.Expect, by(c.Rule, c.NoRule), e.Action, by(came, came == ""))

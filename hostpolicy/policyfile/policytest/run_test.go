@@ -46,6 +46,18 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// Every code that a test file can have is explained.
+func TestCodes(t *testing.T) {
+	for _, code := range []string{CodeAccess, CodeSubject, CodeNothing, CodePolicies} {
+		if c := Codes[code]; c.Title == "" || c.Why == "" || c.Fix == "" || strings.ContainsAny(c.Title, ".\n") {
+			t.Errorf("%s explains too little: %+v", code, c)
+		}
+	}
+	if len(Codes) != 4 {
+		t.Errorf("%d codes are explained, 4 exist", len(Codes))
+	}
+}
+
 func dump(r Result) string {
 	var b strings.Builder
 	for _, p := range r.Problems {
