@@ -237,6 +237,14 @@ func domain(text string) (Address, error) {
 		return fault(253, "is longer than a domain can be", "")
 	}
 	labels := strings.Split(name, ".")
+	// No top-level domain is a number, and what looks like one was meant to be
+	// an address: as a domain it would never match anything.
+	if last := labels[len(labels)-1]; last != "" && strings.Trim(last, "0123456789-") == "" || hexNumber(last) {
+		return fault(0, "is neither an address nor a domain", "write each address, or a CIDR such as 192.0.2.0/24")
+	}
+	if name == "localhost" {
+		return fault(0, "is no name of the DNS, and only such names are followed", `write "127.0.0.0/8" and "::1"`)
+	}
 	at := 0
 	for i, label := range labels {
 		switch {
@@ -260,6 +268,12 @@ func domain(text string) (Address, error) {
 		at += len(label) + 1
 	}
 	return Address{Domain: name}, nil
+}
+
+// hexNumber reports whether resolvers take a label for a number, as 0x7f000001.
+func hexNumber(label string) bool {
+	digits, ok := strings.CutPrefix(label, "0x")
+	return ok && strings.Trim(digits, "0123456789abcdef") == ""
 }
 
 // PortRange is the ports from First to Last, both included.

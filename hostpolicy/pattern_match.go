@@ -40,30 +40,20 @@ func matchAlternative(alt, path string) bool {
 		return alt == "/"
 	}
 	// A slash cannot be escaped, so this one is the directory mark.
-	dir, isDir := strings.CutSuffix(alt, "/")
-	if !isDir {
-		return newMatcher(alt, path).match(0, 0)
-	}
-	for end := 0; end <= len(path); end++ {
-		// Every ancestor, as a path without its trailing slash.
-		if end == len(path) || path[end] == '/' {
-			if newMatcher(dir, path[:end]).match(0, 0) {
-				return true
-			}
-		}
-	}
-	return false
+	pattern, dir := strings.CutSuffix(alt, "/")
+	return newMatcher(pattern, path, dir).match(0, 0)
 }
 
 // matcher remembers the (pattern, path) offsets that are known not to match,
 // without which stars would backtrack exponentially.
 type matcher struct {
 	pattern, path string
+	dir           bool     // what is beneath a match matches too
 	failed        []uint64 // a bit for each pair of offsets
 }
 
-func newMatcher(pattern, path string) *matcher {
-	m := &matcher{pattern: pattern, path: path}
+func newMatcher(pattern, path string, dir bool) *matcher {
+	m := &matcher{pattern: pattern, path: path, dir: dir}
 	if strings.IndexByte(pattern, '*') >= 0 {
 		m.failed = make([]uint64, (len(pattern)+1)*(len(path)+1)/64+1)
 	}
@@ -88,7 +78,7 @@ func (m *matcher) match(i, j int) bool {
 
 func (m *matcher) attempt(i, j int) bool {
 	if i == len(m.pattern) {
-		return j == len(m.path)
+		return j == len(m.path) || m.dir && m.path[j] == '/'
 	}
 	more := j < len(m.path)
 	if m.pattern[i] == '/' {

@@ -139,9 +139,10 @@ func (s *ContainerSelector) Matches(c *Container) bool {
 	return !slices.ContainsFunc(s.ExceptLabels, func(m LabelMatch) bool { return m.match(c.Labels) })
 }
 
-// MatchImage reports whether a pattern names an image. Images are also known
-// by their short name (docker.io/library/nginx:1.27 is nginx:1.27), and a
-// pattern without a tag or digest is for all of them.
+// MatchImage reports whether a pattern names an image. A runtime gives the
+// image as somebody typed it, so the short name stands for the long one and
+// the other way round (nginx:1.27 is docker.io/library/nginx:1.27), and a tag
+// holds beside a digest. A pattern without a tag or digest is for all of them.
 func MatchImage(pattern Glob, image string) bool {
 	if image == "" {
 		return pattern.Match("")
@@ -157,13 +158,24 @@ func MatchImage(pattern Glob, image string) bool {
 
 func imageNames(image string) []string {
 	names := []string{image}
-	short := strings.TrimPrefix(strings.TrimPrefix(image, "docker.io/"), "library/")
-	if short != image {
-		names = append(names, short)
+	registry, rest, slash := strings.Cut(image, "/")
+	switch {
+	case strings.HasPrefix(image, "sha256:"): // an id, which names no image
+	case registry == "docker.io":
+		names = append(names, strings.TrimPrefix(rest, "library/"))
+	case registry == "library":
+		names = append(names, rest, "docker.io/"+image)
+	case !slash: // an official one
+		names = append(names, "docker.io/library/"+image)
+	case !strings.ContainsAny(registry, ".:") && registry != "localhost":
+		names = append(names, "docker.io/"+image)
 	}
 	for _, name := range names {
+		bare, _, _ := strings.Cut(name, "@")
 		if !tagged(name) {
 			names = append(names, name+":latest")
+		} else if bare != name && tagged(bare) {
+			names = append(names, bare)
 		}
 	}
 	return names

@@ -91,6 +91,11 @@ func TestMatchImage(t *testing.T) {
 		{"registry.example:5000/nginx", "registry.example:5000/nginx:1", true}, {"registry.example:5000/nginx", "registry.example:5001/nginx:1", false},
 		{"grafana/*", "docker.io/grafana/grafana:11", true}, {"nginx", "", false}, {"*", "", true},
 		{"*", "anything:1" + digest, true}, {"library/nginx", "docker.io/library/nginx", false},
+		{"nginx:1.27", "nginx:1.27" + digest, true}, {"nginx:1.27", "docker.io/library/nginx:1.27" + digest, true}, {"nginx:1.26", "nginx:1.27" + digest, false},
+		{"nginx:1.27" + digest, "nginx:1.27", false}, {"nginx:latest", "nginx" + digest, false}, {"nginx" + digest, "nginx" + digest, true},
+		{"docker.io/library/nginx", "nginx:1.27", true}, {"docker.io/library/nginx:1.27", "library/nginx:1.27", true}, {"docker.io/library/nginx:latest", "nginx", true},
+		{"docker.io/grafana/*", "grafana/grafana:11", true}, {"docker.io/grafana/*", "quay.io/grafana/grafana:11", false}, {"docker.io/*", "localhost/nginx", false},
+		{"docker.io/*", "registry:5000/nginx", false}, {"docker.io/*", "sha256:0123456789ab", false},
 	} {
 		if got := MatchImage(ParseGlobs(tt.pattern)[0], tt.image); got != tt.want {
 			t.Errorf("MatchImage(%q, %q) = %t", tt.pattern, tt.image, got)
