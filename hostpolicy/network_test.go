@@ -160,7 +160,7 @@ func TestParseAddress(t *testing.T) {
 	for text, want := range map[string]string{
 		"10.0.0.0/8": "10.0.0.0/8", "192.0.2.7": "192.0.2.7", "192.0.2.7/32": "192.0.2.7", "0.0.0.0/0": "0.0.0.0/0", "2001:db8::/32": "2001:db8::/32", "2001:DB8::1": "2001:db8::1",
 		"::ffff:192.0.2.7": "192.0.2.7", "::ffff:192.0.2.0/120": "192.0.2.0/24", "::/0": "::/0",
-		"Example.COM.": "example.com", "*.Example.com": "*.example.com", "a_b.example": "a_b.example", "xn--bcher-kva.example": "xn--bcher-kva.example", "db": "db",
+		"Example.COM.": "example.com", "*.Example.com": "*.example.com", "a_b.example": "a_b.example", "xn--bcher-kva.example": "xn--bcher-kva.example", "db": "db", "10.example": "10.example", "3com": "3com", "a-1": "a-1",
 	} {
 		a, err := ParseAddress(text)
 		if err != nil || a.String() != want {
@@ -168,7 +168,8 @@ func TestParseAddress(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"", "10.0.0.1/8", "10.0.0.0/33", "10.0.0", "10.0.0.256", "010.0.0.1", "2001:db8::/129", "2001:db8::1/32", "fe80::1%eth0", "fe80::/64%eth0", "::ffff:0.0.0.0/90",
-		"*", "*.", "a..b", ".a", "a.*", "*a.b", "a b", "bücher.example", "http://a", "a/24", "[::1]", "10.0.0.1:80", strings.Repeat("a", 64) + ".b", strings.Repeat("a.", 130) + "b"} {
+		"*", "*.", "a..b", ".a", "a.*", "*a.b", "a b", "bücher.example", "http://a", "a/24", "[::1]", "10.0.0.1:80", strings.Repeat("a", 64) + ".b", strings.Repeat("a.", 130) + "b",
+		"10.0.0.0-10.0.0.255", "10.0.0.1-20", "*.0.0.10", "1.2.3.4.", "0x7f000001", "a.0x7f", "localhost", "LocalHost."} {
 		_, err := ParseAddress(text)
 		var typed *PatternError
 		if !errors.As(err, &typed) {

@@ -3,6 +3,7 @@ package hostpolicy
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
 // quoteShort quotes a text for a message, without pages of it.
@@ -131,6 +132,9 @@ func parseSet(s string) (set byteSet, n int, reason, fix string) {
 			if high, ok = member(); !ok {
 				return set, 0, unclosed, escape
 			}
+		}
+		if max(low, high) >= utf8.RuneSelf {
+			return set, 0, "has a character of several bytes inside [ ]", "write {ä,ö} for either: a set is of single bytes"
 		}
 		if low == '/' || high == '/' {
 			return set, 0, "has a / inside [ ]", "a set never matches a slash"

@@ -87,7 +87,10 @@ func (j *conversion) convert(path string, stdin io.Reader) error {
 	}
 	j.sources[path] = content
 	if len(problems) == 0 {
-		s, _ := machineSettings()
+		s, _, err := machineSettings()
+		if err != nil {
+			return err
+		}
 		var texts []kubearmor.Converted
 		var ok bool
 		texts, problems, ok = kubearmor.Convert(path, content, kubearmor.Options{
@@ -114,7 +117,7 @@ func (j *conversion) convert(path string, stdin io.Reader) error {
 // readSource reads a file, or standard input, which then gets a name.
 func readSource(path *string, stdin io.Reader) ([]byte, []hostpolicy.Problem, error) {
 	if *path != "-" {
-		if _, err := os.Stat(*path); err != nil {
+		if err := readable(*path); err != nil {
 			return nil, nil, err
 		}
 		content, problems := policyfile.ReadFile(*path, policyfile.Options{AnyOwner: true})

@@ -77,6 +77,9 @@ Exit code 0: judged. 1: judged, and the policies have errors. 2: wrong usage.
 3: it cannot be judged.`,
 		Args: cobra.RangeArgs(1, 3),
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := q.empty(c); err != nil {
+				return err
+			}
 			if err := q.parse(args, c.Flags().Changed("container")); err != nil {
 				return err
 			}
@@ -135,6 +138,24 @@ func (q *asked) flags(c *cobra.Command) {
 	}
 }
 
+// empty refuses flags without a value: a script whose variable is not set would
+// else be told about root on the host.
+func (q *asked) empty(c *cobra.Command) error {
+	s := &q.subject
+	for _, flag := range []struct {
+		name   string
+		values []string
+	}{
+		{"user", []string{s.user}}, {"login-user", []string{s.loginUser}}, {"container", []string{s.container}}, {"container-name", []string{s.name}}, {"image", []string{s.image}},
+		{"root", []string{q.root}}, {"policies", q.policies}, {"exe", s.exe}, {"unit", s.units},
+	} {
+		if c.Flags().Changed(flag.name) && slices.Contains(flag.values, "") {
+			return fmt.Errorf("--%s is empty (give it a value, or leave it out)", flag.name)
+		}
+	}
+	return nil
+}
+
 // parse reads the access. `--container NAME` is understood as well as
 // `--container=NAME`: what stands before the operation is the name.
 func (q *asked) parse(args []string, container bool) error {
@@ -169,7 +190,13 @@ func (q *asked) parse(args []string, container bool) error {
 
 // subject is who acts.
 func (f *subjectFlags) subject() (hostpolicy.Subject, error) {
-	s := hostpolicy.Subject{Programs: f.exe, Units: f.units, LoginUID: hostpolicy.NoLogin}
+	s := hostpolicy.Subject{Programs: f.exe, LoginUID: hostpolicy.NoLogin}
+	for _, unit := range f.units {
+		if !policytest.UnitName(unit) {
+			unit += ".service" // as systemctl has it
+		}
+		s.Units = append(s.Units, unit)
+	}
 	for _, exe := range f.exe {
 		if !path.IsAbs(exe) {
 			return s, fmt.Errorf("--exe %s: write its whole path, from /", printable(exe))

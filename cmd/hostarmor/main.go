@@ -10,7 +10,9 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -29,6 +31,9 @@ const (
 	exitFail  = 3 // cannot do it: no daemon, no permission
 )
 
+// grace is what a command has after a signal to end by itself.
+const grace = 500 * time.Millisecond
+
 // exit ends a command with a code. What there is to say has been said.
 type exit int
 
@@ -42,7 +47,17 @@ func (f failure) Unwrap() error { return f.error }
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// What waits ends by its context. What reads and computes does not look at
+	// it, and must not outlive Ctrl-C or timeout(1) for that.
+	context.AfterFunc(ctx, func() { interrupted(os.Stderr, os.Exit) })
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// interrupted ends a command that has not ended by itself.
+func interrupted(stderr io.Writer, quit func(code int)) {
+	time.Sleep(grace)
+	fmt.Fprintln(stderr, "hostarmor: interrupted")
+	quit(exitFail)
 }
 
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
@@ -60,11 +75,22 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case errors.As(err, &code):
 		return int(code)
 	case errors.As(err, &fail):
-		fmt.Fprintf(stderr, "hostarmor: %v\n", fail)
+		complain(stderr, fail)
 		return exitFail
 	}
-	fmt.Fprintf(stderr, "hostarmor: %v\nSee: hostarmor --help\n", err)
+	complain(stderr, err)
+	fmt.Fprintln(stderr, "See: hostarmor --help")
 	return exitUsage
+}
+
+// complain prints an error, which may hold the name of a file as it is.
+func complain(w io.Writer, err error) {
+	for i, line := range strings.Split(err.Error(), "\n") {
+		if i == 0 {
+			line = "hostarmor: " + line
+		}
+		fmt.Fprintln(w, printable(line))
+	}
 }
 
 func newRoot() *cobra.Command {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/hostarmor/hostarmor/daemon/settings"
 	"github.com/hostarmor/hostarmor/hostpolicy"
@@ -44,13 +45,15 @@ func (l *loaded) content(name string) ([]byte, bool) {
 // user's own files before they are installed: who owns them is the daemon's
 // business. "-" is standard input.
 func load(paths []string, anyNode bool, stdin io.Reader) (loaded, error) {
-	s, problems := machineSettings()
+	s, problems, err := machineSettings()
+	if err != nil {
+		return loaded{}, err
+	}
 	o := policyfile.Options{
 		Node:    kubearmor.Node{Labels: s.NodeLabels},
 		Posture: kubearmor.Posture{File: s.Posture.File, Network: s.Posture.Network, Capabilities: s.Posture.Capabilities},
 		AnyNode: anyNode,
 	}
-	var err error
 	if o.Node.Hostname, err = os.Hostname(); err != nil {
 		return loaded{}, fmt.Errorf("cannot find the host's name, which a nodeSelector may ask for: %w", err)
 	}
@@ -63,7 +66,7 @@ func load(paths []string, anyNode bool, stdin io.Reader) (loaded, error) {
 	for _, path := range files {
 		// What is wrong with a file is a problem; what is not there cannot
 		// be looked at.
-		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		if err := readable(path); errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 			return loaded{}, err
 		}
 	}
@@ -78,6 +81,19 @@ func load(paths []string, anyNode bool, stdin io.Reader) (loaded, error) {
 		l.problems = append(l.problems, e.Problems...)
 	}
 	return l, nil
+}
+
+// readable says why a file or directory that was named cannot be looked at. It
+// opens nothing: that may wait, or have effects.
+func readable(path string) error {
+	if _, err := os.Stat(path); err != nil {
+		return err
+	}
+	const readOK = 4
+	if err := syscall.Access(path, readOK); err != nil {
+		return &fs.PathError{Op: "read", Path: path, Err: err}
+	}
+	return nil
 }
 
 func readStdin(r io.Reader, o policyfile.Options) (policyfile.Entry, error) {
@@ -117,11 +133,21 @@ func looksLikeYAML(content []byte) bool {
 	return false
 }
 
-// machineSettings are those of the daemon of this machine.
-func machineSettings() (settings.Settings, []hostpolicy.Problem) {
-	text, err := os.ReadFile(settings.DefaultFile)
-	if err != nil {
-		return settings.Default(), nil
+// machineSettings are those of the daemon of this machine: defaults where there
+// is no such file, and an error where there is one that cannot be read, because
+// it may say something else.
+func machineSettings() (settings.Settings, []hostpolicy.Problem, error) {
+	return readSettings(settings.DefaultFile)
+}
+
+func readSettings(name string) (settings.Settings, []hostpolicy.Problem, error) {
+	text, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return settings.Default(), nil, nil
 	}
-	return settings.Load(settings.DefaultFile, text)
+	if err != nil {
+		return settings.Settings{}, nil, fmt.Errorf("cannot read the settings, which say how policies are meant: %w", err)
+	}
+	s, problems := settings.Load(name, text)
+	return s, problems, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -36,6 +37,9 @@ Exit code 0: all passed. 1: a case failed, or a file has errors. 2: wrong usage.
 3: a file cannot be read.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, paths []string) error {
+			if c.Flags().Changed("root") && root == "" {
+				return errors.New("--root is empty (give it a value, or leave it out)")
+			}
 			files, err := policytest.Find(paths)
 			if err != nil {
 				return failure{err}
@@ -43,6 +47,9 @@ Exit code 0: all passed. 1: a case failed, or a file has errors. 2: wrong usage.
 			var tests testsJSON
 			var results []policytest.Result
 			for _, file := range files {
+				if err := readable(file); err != nil {
+					return failure{err}
+				}
 				r, err := policytest.Run(file, root)
 				if err != nil {
 					return failure{err}

@@ -22,6 +22,12 @@ func TestLoadHostile(t *testing.T) {
 	}
 	container := "applies_to = { container = { name = \"x\" } }\n"
 	braces := strings.Repeat("{a,b}", 5) + strings.Repeat("c", 90)
+	long := "/" + strings.Repeat("a/", 1900)
+	var alternatives []string
+	for i := range 200 {
+		alternatives = append(alternatives, fmt.Sprintf("**/a*a*a*b%d", i))
+	}
+	heavy := "/{" + strings.Join(alternatives, ",") + "}"
 	for name, text := range map[string]string{
 		"unknown users":        "[applies_to]\nuser = [" + quoted("u%dser") + "]\n[file.a]\npath = \"/a\"\n",
 		"unknown protocols":    container + "[network.a]\nprotocol = [" + quoted("netlnk%d") + "]\n",
@@ -46,11 +52,19 @@ func TestLoadHostile(t *testing.T) {
 		}),
 		"network addresses": container + "[network.a]\naddress = [" + list(func(i int) string { return fmt.Sprintf("\"10.%d.%d.%d\",", i>>16&255, i>>8&255, i&255) }) + "]\n" +
 			"[network.b]\naction = \"audit\"\naddress = [" + list(func(i int) string { return fmt.Sprintf("\"11.%d.%d.%d\",", i>>16&255, i>>8&255, i&255) }) + "\"10.0.0.0\"]\n",
-		"exceptions":   container + "[file.a]\npath = [" + quoted("/a/%d") + "]\nexcept = [" + quoted("/a/%d/*x*") + "]\n",
-		"capabilities": container + list(func(i int) string { return fmt.Sprintf("[capability.r%d]\nname = \"CAP_CHOWN\"\n", i) }),
-		"host rules":   "applies_to = { host = true }\n" + list(func(i int) string { return fmt.Sprintf("[process.r%d]\npath = \"/usr/lib/x%d*\"\n", i, i) }),
-		"host lists":   "applies_to = { host = true }\nmessage = \"m\"\n" + list(func(i int) string { return fmt.Sprintf("[file.r%d]\naction = \"allow\"\npath = \"/srv/x%d*\"\n", i, i) }),
-		"root's list":  "applies_to = { user = \"root\" }\n" + list(func(i int) string { return fmt.Sprintf("[file.r%d]\naction = \"allow\"\npath = \"/srv/x%d*\"\n", i, i) }),
+		"exceptions":       container + "[file.a]\npath = [" + quoted("/a/%d") + "]\nexcept = [" + quoted("/a/%d/*x*") + "]\n",
+		"capabilities":     container + list(func(i int) string { return fmt.Sprintf("[capability.r%d]\nname = \"CAP_CHOWN\"\n", i) }),
+		"host rules":       "applies_to = { host = true }\n" + list(func(i int) string { return fmt.Sprintf("[process.r%d]\npath = \"/usr/lib/x%d*\"\n", i, i) }),
+		"host lists":       "applies_to = { host = true }\nmessage = \"m\"\n" + list(func(i int) string { return fmt.Sprintf("[file.r%d]\naction = \"allow\"\npath = \"/srv/x%d*\"\n", i, i) }),
+		"heavy exceptions": container + "[file.a]\npath = [" + quoted(long+"%d") + "]\nexcept = [" + quoted(heavy+"%d") + "]\n",
+		"some exceptions":  container + "[file.a]\npath = [" + quoted(long+"%d") + "]\nexcept = [\"" + heavy + "\", \"" + heavy + "/\"]\n",
+		"heavy blocks":     container + "[file.a]\npath = [\"" + heavy + "1\", \"" + heavy + "/\"]\n[file.b]\naction = \"allow\"\npath = [" + quoted(long+"%d") + "]\n",
+		"heavy programs":   container + "[file.a]\npath = \"/a\"\nfrom = [" + quoted(long+"%d") + "]\nexcept_from = [" + quoted(heavy+"%d/") + "]\n",
+		"heavy host rules": "applies_to = { host = true }\n[process.a]\npath = [" + quoted("/**"+strings.Repeat("{a*,*a}", 9)+"*z%d") + "]\n",
+		"heavy root list":  "applies_to = { user = \"root\" }\n[process.a]\naction = \"allow\"\npath = [" + quoted("/**"+strings.Repeat("{a*,*a}", 9)+"*z%d") + "]\n",
+		"shared subtree": container + "within = [" + quoted("/a/{b*,c}/%d/") + "]\n" +
+			list(func(i int) string { return fmt.Sprintf("[file.r%d]\naction = \"allow\"\npath = \"/a/b/%d/x\"\n", i, i) }),
+		"root's list": "applies_to = { user = \"root\" }\n" + list(func(i int) string { return fmt.Sprintf("[file.r%d]\naction = \"allow\"\npath = \"/srv/x%d*\"\n", i, i) }),
 	} {
 		t.Run(name, func(t *testing.T) {
 			start := time.Now()
@@ -65,5 +79,27 @@ func TestLoadHostile(t *testing.T) {
 			}
 			checkPositions(t, []byte(text), problems[:min(len(problems), 100)])
 		})
+	}
+}
+
+// TestBracesTogether: patterns that are each within their limits are refused
+// where they are too much together, and a list that rules share counts once.
+func TestBracesTogether(t *testing.T) {
+	pattern := func(i int) string {
+		return fmt.Sprintf("%q", fmt.Sprintf("/**"+strings.Repeat("{a*,*a}", 9)+"*z%d", i))
+	}
+	var many, rules strings.Builder
+	for i := range 120 {
+		fmt.Fprintf(&many, "%s,\n", pattern(i))
+		fmt.Fprintf(&rules, "[file.r%d]\naction = \"allow\"\npath = \"/srv/%d\"\n", i, i)
+	}
+	const container = "applies_to = { container = { name = \"x\" } }\n"
+	policies, problems := Load("x.toml", []byte(container+"[file.a]\npath = [\n"+many.String()+"]\n"), Options{})
+	if len(policies) != 0 || len(problems) != 1 || problems[0].Code != codePattern || problems[0].Field != "file.a.path" || problems[0].Position.Line < 80 {
+		t.Errorf("%d policies, %v", len(policies), problems)
+	}
+	policies, problems = Load("x.toml", []byte(container+"within = "+pattern(1)+"\n"+rules.String()), Options{})
+	if len(policies) != 1 || hasError(problems) {
+		t.Errorf("%d policies, %v", len(policies), problems)
 	}
 }

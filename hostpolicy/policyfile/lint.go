@@ -12,17 +12,25 @@ import (
 // error.
 func Lint(p *hostpolicy.Policy) []hostpolicy.Problem {
 	l := &linter{policy: p, pairs: maxPairs}
+	cheap, ok := l.weigh()
+	if !ok {
+		return l.problems
+	}
 	for i := range p.Rules {
 		r := &p.Rules[i]
-		l.neverMatters(r)
-		l.uselessExceptions(r)
-		l.uselessAllow(r)
+		if cheap {
+			l.neverMatters(r)
+			l.uselessExceptions(r)
+			l.uselessAllow(r)
+		}
 		l.argv0(r)
 		l.network(r)
 		l.interpreters(r, "from", r.From, r.Places.From)
 		l.interpreters(r, "except_from", r.ExceptFrom, r.Places.ExceptFrom)
 	}
-	l.overruled()
+	if cheap {
+		l.overruled()
+	}
 	l.closed()
 	l.executor()
 	return append(l.problems, LockOuts(p)...)

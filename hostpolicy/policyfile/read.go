@@ -126,7 +126,11 @@ func irregular(path string, info fs.FileInfo) *hostpolicy.Problem {
 	case mode&fs.ModeDevice != 0:
 		what = "a device, not a regular file"
 	}
-	return fileProblem(path, codeUnreadable, what, "remove it or give it a name that does not end in "+filepath.Ext(path))
+	fix := "name a regular file"
+	if ext := filepath.Ext(path); ext == ".toml" || isYAML(path) {
+		fix = "remove it or give it a name that does not end in " + ext
+	}
+	return fileProblem(path, codeUnreadable, what, fix)
 }
 
 // unsafe says what lets others than root change a file, and the remedy.

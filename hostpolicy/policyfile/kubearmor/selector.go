@@ -152,6 +152,16 @@ func (l *loader) literal(value string, at pos, path string) bool {
 	return false
 }
 
+// realLabel refuses the key that stands for a container's name: no container has
+// such a label, so as one it would select nothing.
+func (l *loader) realLabel(key string, at pos, path string) bool {
+	if key != containerName {
+		return true
+	}
+	l.err(codeSelector, at, path, containerName+" is a container's name, which an expression does not select by", "write it under matchLabels")
+	return false
+}
+
 func literals(values ...string) []hostpolicy.Glob {
 	var globs []hostpolicy.Glob
 	for _, v := range values {
@@ -321,7 +331,7 @@ func (b *builder) expression(n *node, path string) {
 }
 
 func (b *builder) existence(o object, key string, in bool, at pos) {
-	if !b.labelKey(key, at, o.path) {
+	if !b.labelKey(key, at, o.path) || !b.realLabel(key, at, o.path) {
 		return
 	}
 	if key == "label" || key == "namespace" {
@@ -419,7 +429,7 @@ func (b *builder) anyOf(pairs [][2]string, in bool, at pos, path string) {
 	var keys []string
 	values := make(map[string][]string)
 	for _, p := range pairs {
-		if !b.labelKey(p[0], at, path) || !b.literal(p[1], at, path) {
+		if !b.labelKey(p[0], at, path) || !b.literal(p[1], at, path) || !b.realLabel(p[0], at, path) {
 			continue
 		}
 		if values[p[0]] == nil {

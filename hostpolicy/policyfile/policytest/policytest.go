@@ -5,6 +5,7 @@ package policytest
 import (
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -189,6 +190,9 @@ func (c *Case) subject(parent policyfile.Table) {
 		c.Subject.Container = container(t)
 	}
 	for _, unit := range t.Strings("unit") {
+		if !UnitName(unit.Value) {
+			t.ReportAt(CodeSubject, "unit", unit, fmt.Sprintf("%s is not the name of one unit with processes", short(unit.Value)), `write it as systemctl shows it, such as "nginx.service"`)
+		}
 		c.Subject.Units = append(c.Subject.Units, unit.Value)
 	}
 	for _, exe := range t.Strings("exe") {
@@ -203,6 +207,13 @@ func (c *Case) subject(parent policyfile.Table) {
 	if uid, ok := user(t, "login_user"); ok {
 		c.Subject.LoginUID = uid
 	}
+}
+
+// UnitName reports whether a name is that of one unit that can hold processes,
+// ending included: no policy is for another, so a test of one proves nothing.
+func UnitName(name string) bool {
+	dot := strings.LastIndexByte(name, '.')
+	return dot > 0 && !strings.ContainsAny(name, "*?[]{}/ ") && slices.Contains([]string{"service", "scope", "slice", "socket", "mount", "swap"}, name[dot+1:])
 }
 
 func container(parent policyfile.Table) *hostpolicy.Container {
