@@ -51,6 +51,7 @@ const (
 	codeRootRange   = "HA066"
 	codeExecutor    = "HA067"
 	codePeers       = "HA068"
+	codeNoFiles     = "HA069"
 )
 
 // Codes are those of the packages policyfile and canonical.
@@ -274,6 +275,11 @@ var Codes = map[string]hostpolicy.Code{
 		Title: "a range of users that holds root",
 		Why:   "uid 0 is root: PID 1, udevd, logins and most services run as root.",
 		Fix:   `user = ["1-999"]`,
+	},
+	codeNoFiles: {
+		Title: "the directory holds no policy file",
+		Why:   "A check of nothing is clean, and proves nothing. Policies are the files *.toml, *.yaml and *.yml of the directory itself; the service does not look into directories beneath it.",
+		Fix:   "Name the directory that holds the files: hostarmor check policies/web",
 	},
 	codeExecutor: {
 		Title: "a unit's list of programs lacks systemd-executor",

@@ -99,13 +99,18 @@ func ReadDirs(dirs []string, o Options) (Set, []hostpolicy.Problem) {
 }
 
 // ReadPaths reads files by name, whatever their suffix, and what ReadDirs would
-// read of each directory on its own.
+// read of each directory on its own. It warns of one that holds no policy.
 func ReadPaths(paths []string, o Options) (Set, []hostpolicy.Problem) {
 	var files []candidate
 	var problems []hostpolicy.Problem
 	for _, path := range paths {
 		if info, err := os.Stat(path); err == nil && info.IsDir() {
 			inside, found := listDirs([]string{path}, o)
+			if len(inside)+len(found) == 0 {
+				empty := fileProblem(path, codeNoFiles, "the directory holds no policy file", "name the directory that does; those beneath are not looked into")
+				empty.Severity = hostpolicy.Warning
+				found = append(found, *empty)
+			}
 			files, problems = append(files, inside...), append(problems, found...)
 			continue
 		}

@@ -253,13 +253,15 @@ func TestReadPaths(t *testing.T) {
 	w.file("other/a.toml", "name = \"b\"\n"+goodPolicy)
 	w.file("policy.txt", "name = \"c\"\n"+goodPolicy)
 	w.file("web.test.toml", "[case.x]\n")
-	set, problems := ReadPaths([]string{w.path("etc"), w.path("other"), w.path("policy.txt"), w.path("web.test.toml"), w.path("none.toml"), w.path("etc/a.toml")}, Options{AnyOwner: true})
+	w.file("nested/deep/a.toml", goodPolicy)
+	set, problems := ReadPaths([]string{w.path("nested"), w.path("etc"), w.path("other"), w.path("policy.txt"), w.path("web.test.toml"), w.path("none.toml"), w.path("etc/a.toml")}, Options{AnyOwner: true})
 	var texts []string
 	for _, p := range problems {
 		texts = append(texts, p.Code+" "+p.String())
 	}
 	want := []string{
 		"etc/a.toml active", "other/a.toml active", "policy.txt active", "web.test.toml rejected", "none.toml rejected",
+		"HA069 nested:1:1: the directory holds no policy file (name the directory that does; those beneath are not looked into)",
 		"HA002 web.test.toml:1:1: this is a test of policies, not a policy (run it with hostarmor test)",
 		"HA002 none.toml:1:1: cannot read: no such file or directory",
 	}
