@@ -87,9 +87,13 @@ func (j *conversion) convert(path string, stdin io.Reader) error {
 	}
 	j.sources[path] = content
 	if len(problems) == 0 {
-		s, _, err := machineSettings()
+		s, found, err := machineSettings()
 		if err != nil {
 			return err
+		}
+		if len(j.sources) == 1 { // said once
+			j.problems = append(j.problems, found...)
+			j.lost = j.lost || bad(found, false)
 		}
 		var texts []kubearmor.Converted
 		var ok bool

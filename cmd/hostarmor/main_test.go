@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/hostarmor/hostarmor/daemon/settings"
 )
 
 // TestInterrupted: a command that does not look at its context ends all the
@@ -75,5 +77,32 @@ func TestReadable(t *testing.T) {
 	}()
 	if err := <-found; !errors.Is(err, fs.ErrPermission) {
 		t.Errorf("a file of mode 0: %v", err)
+	}
+}
+
+// A setting that is not understood is told, also where paths are named: it may
+// change what a KubeArmor file means.
+func TestBrokenSettingsAreTold(t *testing.T) {
+	dir := t.TempDir()
+	policy := filepath.Join(dir, "a.yaml")
+	for name, text := range map[string]string{
+		"hostarmor.toml": "[kubearmor]\nposture = { files = \"block\" }\n",
+		"a.yaml": "apiVersion: security.kubearmor.com/v1\nkind: KubeArmorHostPolicy\nmetadata: {name: a}\nspec:\n" +
+			"  nodeSelector: {matchLabels: {kubernetes.io/hostname: here}}\n  file: {matchPaths: [{path: /srv/a}]}\n  action: Block\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, command := range []string{"check", "convert"} {
+		for file, want := range map[string]int{"none.toml": exitClean, "hostarmor.toml": exitWrong} {
+			t.Cleanup(func() { settingsFile = settings.DefaultFile })
+			settingsFile = filepath.Join(dir, file)
+			var out, errs strings.Builder
+			code := run(t.Context(), []string{command, policy}, strings.NewReader(""), &out, &errs)
+			if told := strings.Contains(out.String()+errs.String(), "kubearmor.posture"); code != want || told != (want == exitWrong) {
+				t.Errorf("%s with %s: exit code %d\n%s%s", command, file, code, out.String(), errs.String())
+			}
+		}
 	}
 }

@@ -72,6 +72,8 @@ func load(paths []string, anyNode bool, stdin io.Reader) (loaded, error) {
 	}
 	var l loaded
 	l.set, l.problems = policyfile.ReadPaths(files, o)
+	// A setting that was not understood may be the one that a policy needs.
+	l.problems = append(problems, l.problems...)
 	if len(files) < len(paths) {
 		e, err := readStdin(stdin, o)
 		if err != nil {
@@ -133,11 +135,14 @@ func looksLikeYAML(content []byte) bool {
 	return false
 }
 
+// settingsFile is another one in tests.
+var settingsFile = settings.DefaultFile
+
 // machineSettings are those of the daemon of this machine: defaults where there
 // is no such file, and an error where there is one that cannot be read, because
 // it may say something else.
 func machineSettings() (settings.Settings, []hostpolicy.Problem, error) {
-	return readSettings(settings.DefaultFile)
+	return readSettings(settingsFile)
 }
 
 func readSettings(name string) (settings.Settings, []hostpolicy.Problem, error) {
