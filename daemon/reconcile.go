@@ -160,7 +160,7 @@ func (d *Daemon) holds(set *reload.Set, mode lsm.Mode) bool {
 }
 
 func (d *Daemon) adopt(set *reload.Set, table []lsm.Mount) bool {
-	ok, err := d.conf.Enforcer.Adopt(set.Ruleset, table)
+	ok, err := d.conf.Enforcer.Adopt(set.Ruleset, lsm.Host{Mounts: table})
 	if err != nil {
 		// It is replaced by the same set then, which has no gap either.
 		d.log.Debug("adopt what is in force", "error", err)
@@ -176,7 +176,7 @@ func (d *Daemon) commit(set *reload.Set, mode lsm.Mode, table []lsm.Mount, r req
 	if r.start {
 		d.rememberPrevious()
 	}
-	txn, err := d.conf.Enforcer.Prepare(set.Ruleset, mode, table)
+	txn, err := d.conf.Enforcer.Prepare(set.Ruleset, mode, lsm.Host{Mounts: table})
 	if err != nil {
 		return fmt.Errorf("prepare the policies: %w", err)
 	}
@@ -297,7 +297,7 @@ func (d *Daemon) bind() {
 	}
 	table, err := mounts.Read(d.conf.Mounts)
 	if err == nil {
-		err = d.conf.Enforcer.Bind(table)
+		err = d.conf.Enforcer.Bind(lsm.Host{Mounts: table})
 	}
 	if err != nil {
 		d.degrade("mounts", fmt.Sprintf("A change of the mount table is not taken into account yet, files may be judged by former names: %v", err))

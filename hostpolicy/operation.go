@@ -88,6 +88,9 @@ const (
 	OpSignalOutside // signalling a process outside the subject's workload
 	OpSetTime
 	OpReadProcEnviron
+	// OpTamper is touching the daemon's process or what it has in the kernel.
+	// Only the policy with Self names it; the language does not know it.
+	OpTamper
 )
 
 var operations = [...]struct {
@@ -117,6 +120,7 @@ var operations = [...]struct {
 	OpSignalOutside:   {"signal-outside", System},
 	OpSetTime:         {"set-time", System},
 	OpReadProcEnviron: {"read-proc-environ", System},
+	OpTamper:          {"tamper", System},
 }
 
 // Valid reports whether o is one of the constants.
@@ -140,7 +144,7 @@ func (o Operation) Class() Class {
 // ParseOperation finds an operation by its name in explain, tests and, for
 // class System, rules.
 func ParseOperation(name string) (Operation, bool) {
-	for o := OpExec; o.Valid(); o++ {
+	for o := OpExec; o < OpTamper; o++ {
 		if operations[o].name == name {
 			return o, true
 		}
@@ -151,7 +155,7 @@ func ParseOperation(name string) (Operation, bool) {
 // Operations are those of a class, in the order of the constants.
 func Operations(c Class) []Operation {
 	var list []Operation
-	for o := OpExec; o.Valid(); o++ {
+	for o := OpExec; o < OpTamper; o++ {
 		if operations[o].class == c {
 			list = append(list, o)
 		}

@@ -32,6 +32,9 @@ type Policy struct {
 	Postures  map[Class]Action
 	// Dangerous permits rules that stop PID 1, the daemon or a login.
 	Dangerous bool
+	// Self marks the policy by which HostArmor protects itself. No file holds
+	// it; a refusal by it is EPERM, and PID 1 passes it without an event.
+	Self bool
 }
 
 // Rule is one [class.name] table.

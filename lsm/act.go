@@ -35,6 +35,30 @@ type ActRow struct {
 	Cell Cell
 }
 
+// TraceRow is what becomes of a role that reaches into a process of a class of
+// programs, or starts such a program in a way that could control it: where a
+// rule lets these programs do what it refuses to the role. A role without a
+// row has its base's, else nothing decides. Cell names that rule.
+type TraceRow struct {
+	Role    Role
+	Program uint32
+	Cell    Cell
+}
+
+// Trace is the verdict on reaching into a process of a class of programs.
+func (r *Ruleset) Trace(role RoleRow, program uint32) Cell {
+	for _, id := range []Role{role.Role, role.Base} {
+		i := sort.Search(len(r.Traces), func(i int) bool {
+			t := &r.Traces[i]
+			return t.Role > id || t.Role == id && t.Program >= program
+		})
+		if i < len(r.Traces) && r.Traces[i].Role == id && r.Traces[i].Program == program {
+			return r.Traces[i].Cell
+		}
+	}
+	return Cell{}
+}
+
 // Act is the verdict on a capability or an operation of class system.
 func (r *Ruleset) Act(role RoleRow, act Act) Cell {
 	for _, id := range []Role{role.Role, role.Base} {

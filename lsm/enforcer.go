@@ -68,6 +68,21 @@ type Mount struct {
 	Point  string // where, absolute
 }
 
+// Link is a file with several hard links of which rules name at least one. Its
+// names are judged for it by whichever it is opened.
+type Link struct {
+	Device uint32 // as Mount.Device
+	Inode  uint64
+	Names  []string // canonical names that rules name, in the host's mount table
+}
+
+// Host is what a ruleset is placed on: the mount table of PID 1, and the files
+// that have more names than the one they are reached by.
+type Host struct {
+	Mounts []Mount
+	Links  []Link
+}
+
 // Enforcer has a kernel enforce rulesets. Its methods are called from one
 // goroutine, but for Events.
 type Enforcer interface {
@@ -76,15 +91,15 @@ type Enforcer interface {
 	Probe() (Support, error)
 	// Status reads what the kernel holds, from the kernel.
 	Status() (Status, error)
-	// Adopt takes over what an earlier daemon left in force, if rs on these
-	// mounts is what it enforces: no table is rebuilt. It reports whether
+	// Adopt takes over what an earlier daemon left in force, if rs on this
+	// host is what it enforces: no table is rebuilt. It reports whether
 	// that was so. In any case what was in force stays in force.
-	Adopt(rs *Ruleset, mounts []Mount) (bool, error)
+	Adopt(rs *Ruleset, host Host) (bool, error)
 	// Prepare does all that can fail without touching what is in force.
-	Prepare(rs *Ruleset, mode Mode, mounts []Mount) (Txn, error)
-	// Bind renews the host's mount table under the ruleset in force,
-	// without a new generation.
-	Bind(mounts []Mount) error
+	Prepare(rs *Ruleset, mode Mode, host Host) (Txn, error)
+	// Bind renews the host's mount table and links under the ruleset in
+	// force, without a new generation where that is possible.
+	Bind(host Host) error
 	// Events delivers denials until ctx ends. It may block; the kernel
 	// does not wait for it.
 	Events(ctx context.Context, deliver func(Denial)) error
@@ -117,6 +132,8 @@ type Denial struct {
 	Unjudged  bool
 	Otherwise bool // an allow-list's `otherwise` decided
 	Kind      Kind
+	Act       Act    // where Kind is KindAct
+	Target    uint32 // pid of the process that is acted upon, 0 where none is
 	Operation string // the hook: file_open, path_unlink, ...
 	// Resource and the executables are named as the host's mount table
 	// does; a name cut at the kernel's limit ends in "...".

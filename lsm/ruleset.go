@@ -38,7 +38,11 @@ const (
 	// it. It is judged on StateRow.Below: whoever may not use a file in
 	// every way may not rename it by an ancestor either.
 	KindMove
-	Kinds = 8 // columns in the kernel's rows; the rest is room to grow
+	// KindAct is no column: a decision about a capability or an operation of
+	// class system, see Denial.Act.
+	KindAct Kind = 64
+	// Kinds is the columns in the kernel's rows; the rest is room to grow.
+	Kinds = 8 //  // columns in the kernel's rows; the rest is room to grow
 )
 
 func (k Kind) String() string {
@@ -103,7 +107,8 @@ type Ruleset struct {
 	Applets  []AppletRow // ordered by Label.Index(), then Name
 	Roles    []RoleRow   // of the host, ordered by key
 	Verdicts []VerdictRow
-	Acts     []ActRow // ordered by Role, then Act
+	Acts     []ActRow   // ordered by Role, then Act
+	Traces   []TraceRow // ordered by Role, then Program
 	Network  Network
 	Digest   [32]byte // SHA-256 over everything above
 }
@@ -145,6 +150,7 @@ type PolicyRow struct {
 	Users     uint64
 	Otherwise [hostpolicy.System + 1]hostpolicy.Action // by class
 	Dangerous bool
+	Self      bool // hostpolicy.Policy.Self
 }
 
 // StateRow is one state of the path automaton.

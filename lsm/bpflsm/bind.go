@@ -52,11 +52,11 @@ func (e *Engine) hits(rules int) ([]uint64, error) {
 // Bind renews the mount table. A file system that comes or goes is one row; no
 // cached label is lost. Only where directories get several names by bind
 // mounts of their parts are the tables built anew.
-func (e *Engine) Bind(mounts []lsm.Mount) error {
+func (e *Engine) Bind(host lsm.Host) error {
 	if e.ruleset == nil {
 		return errors.New("bind the mount table: no ruleset of this daemon is in force")
 	}
-	p, err := compile.Place(e.ruleset, mounts)
+	p, err := compile.Place(e.ruleset, host.Mounts)
 	if err != nil {
 		return fmt.Errorf("bind the rules to the mount table: %w", err)
 	}
@@ -65,13 +65,13 @@ func (e *Engine) Bind(mounts []lsm.Mount) error {
 		return err
 	}
 	if header == nil || header.Placement != placementHash(&p) {
-		txn, err := e.Prepare(e.ruleset, e.mode, mounts)
+		txn, err := e.Prepare(e.ruleset, e.mode, host)
 		if err != nil {
 			return err
 		}
 		return txn.Commit()
 	}
-	return e.bindRoots(&p, mounts)
+	return e.bindRoots(&p, host.Mounts)
 }
 
 // bindRoots makes the rows of the superblocks in force those of p.

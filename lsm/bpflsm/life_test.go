@@ -127,7 +127,7 @@ func TestAdoptAndUpgrade(t *testing.T) {
 	for i, build := range []string{first.build, "build2", first.build} {
 		next := New(Config{})
 		next.build, next.owner = build, uint32(i+100)
-		adopted, err := next.Adopt(rs, hostMounts(t))
+		adopted, err := next.Adopt(rs, lsm.Host{Mounts: hostMounts(t)})
 		if err != nil || !adopted {
 			t.Fatalf("build %s: adopted %v, %v", build, adopted, err)
 		}
@@ -140,7 +140,7 @@ func TestAdoptAndUpgrade(t *testing.T) {
 			t.Errorf("build %s: pins of other builds: %v %v", build, entries, err)
 		}
 		other := ruleset(t, "[file.x]\npath = \"/nonexistent/y\"\n")
-		if adopted, err := next.Adopt(other, hostMounts(t)); adopted || err != nil {
+		if adopted, err := next.Adopt(other, lsm.Host{Mounts: hostMounts(t)}); adopted || err != nil {
 			t.Errorf("adopted what is not in force: %v", err)
 		}
 		if err := next.Close(); err != nil {
@@ -153,7 +153,7 @@ func TestAdoptAndUpgrade(t *testing.T) {
 	}
 	// The shared engine's handles are those of pins that are gone.
 	first.Close()
-	if adopted, err := first.Adopt(rs, hostMounts(t)); !adopted || err != nil {
+	if adopted, err := first.Adopt(rs, lsm.Host{Mounts: hostMounts(t)}); !adopted || err != nil {
 		t.Fatal(adopted, err)
 	}
 	want(t, "read "+path, syscall.EACCES)
@@ -189,7 +189,7 @@ func TestRollback(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	txn, err := e.Prepare(ruleset(t, "[process.x]\npath = \"/nonexistent\"\nfrom = \"/x\"\n"), lsm.Enforce, hostMounts(t))
+	txn, err := e.Prepare(ruleset(t, "[process.x]\npath = \"/nonexistent\"\nfrom = \"/x\"\n"), lsm.Enforce, lsm.Host{Mounts: hostMounts(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

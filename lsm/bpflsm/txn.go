@@ -25,8 +25,8 @@ type change struct {
 // Prepare builds the tables of rs in a free slot and attaches the hooks that
 // it needs. An attached hook judges by the generation in force, which has no
 // rules of its kind, so nothing changes until Commit.
-func (e *Engine) Prepare(rs *lsm.Ruleset, mode lsm.Mode, mounts []lsm.Mount) (lsm.Txn, error) {
-	placement, err := compile.Place(rs, mounts)
+func (e *Engine) Prepare(rs *lsm.Ruleset, mode lsm.Mode, host lsm.Host) (lsm.Txn, error) {
+	placement, err := compile.Place(rs, host.Mounts)
 	if err != nil {
 		return nil, fmt.Errorf("bind the rules to the mount table: %w", err)
 	}
@@ -41,7 +41,7 @@ func (e *Engine) Prepare(rs *lsm.Ruleset, mode lsm.Mode, mounts []lsm.Mount) (ls
 	if err != nil {
 		return nil, err
 	}
-	c := &change{e: e, tables: tables, ruleset: rs, names: newNames(mounts), mode: mode}
+	c := &change{e: e, tables: tables, ruleset: rs, names: newNames(host.Mounts), mode: mode}
 	tables.header.Id = e.generation + 1
 	tables.header.Placement = placementHash(&placement)
 	if err := tables.publish(e.maps, c.slot()); err != nil {
@@ -112,11 +112,11 @@ func (c *change) Rollback() {
 }
 
 // Adopt takes over what the kernel enforces if that is rs on these mounts.
-func (e *Engine) Adopt(rs *lsm.Ruleset, mounts []lsm.Mount) (bool, error) {
+func (e *Engine) Adopt(rs *lsm.Ruleset, host lsm.Host) (bool, error) {
 	if _, err := os.Stat(e.mapDir()); err != nil {
 		return false, nil
 	}
-	p, err := compile.Place(rs, mounts)
+	p, err := compile.Place(rs, host.Mounts)
 	if err != nil {
 		return false, fmt.Errorf("bind the rules to the mount table: %w", err)
 	}
@@ -131,7 +131,7 @@ func (e *Engine) Adopt(rs *lsm.Ruleset, mounts []lsm.Mount) (bool, error) {
 		return false, err
 	}
 	e.ruleset, e.mode, e.adopted = rs, modeOf(header), true
-	if err := e.bindRoots(&p, mounts); err != nil {
+	if err := e.bindRoots(&p, host.Mounts); err != nil {
 		return false, err
 	}
 	return true, e.own()

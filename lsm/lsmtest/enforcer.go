@@ -197,7 +197,7 @@ func (e *Enforcer) Status() (lsm.Status, error) {
 	return s, nil
 }
 
-func (e *Enforcer) Adopt(rs *lsm.Ruleset, mounts []lsm.Mount) (bool, error) {
+func (e *Enforcer) Adopt(rs *lsm.Ruleset, host lsm.Host) (bool, error) {
 	if err := e.kernel.step(Adopt); err != nil {
 		return false, err
 	}
@@ -207,27 +207,27 @@ func (e *Enforcer) Adopt(rs *lsm.Ruleset, mounts []lsm.Mount) (bool, error) {
 		return false, nil
 	}
 	e.adopted = true
-	e.kernel.mounts = slices.Clone(mounts)
+	e.kernel.mounts = slices.Clone(host.Mounts)
 	return true, nil
 }
 
-func (e *Enforcer) Prepare(rs *lsm.Ruleset, mode lsm.Mode, mounts []lsm.Mount) (lsm.Txn, error) {
+func (e *Enforcer) Prepare(rs *lsm.Ruleset, mode lsm.Mode, host lsm.Host) (lsm.Txn, error) {
 	if err := e.kernel.step(Prepare); err != nil {
 		return nil, err
 	}
 	if e.closed {
 		return nil, fmt.Errorf("prepare: the enforcer is closed")
 	}
-	return &txn{enforcer: e, rules: rs, mode: mode, mounts: slices.Clone(mounts)}, nil
+	return &txn{enforcer: e, rules: rs, mode: mode, mounts: slices.Clone(host.Mounts)}, nil
 }
 
-func (e *Enforcer) Bind(mounts []lsm.Mount) error {
+func (e *Enforcer) Bind(host lsm.Host) error {
 	if err := e.kernel.step(Bind); err != nil {
 		return err
 	}
 	e.kernel.mu.Lock()
 	defer e.kernel.mu.Unlock()
-	e.kernel.mounts = slices.Clone(mounts)
+	e.kernel.mounts = slices.Clone(host.Mounts)
 	return nil
 }
 
