@@ -52,6 +52,16 @@ func LiteralGlob(name string) Glob { return Glob{Escape(name)} }
 // String is the pattern as written.
 func (g Glob) String() string { return g.text }
 
+// Expand is the pattern without its braces: the patterns of which it matches
+// the union, in the order written. They hold no unescaped brace.
+func (g Glob) Expand() []string {
+	if name, ok := g.Literal(); ok {
+		return []string{Escape(name)}
+	}
+	alternatives, _ := expand(g.text)
+	return alternatives
+}
+
 // Literal is the one name that the pattern matches, where it is one.
 func (g Glob) Literal() (string, bool) {
 	name := unescape(g.text)

@@ -15,8 +15,14 @@ type Position struct {
 
 func (p Position) String() string { return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column) }
 
-// Source is the "file:line" that events and status carry.
-func (p Position) Source() string { return fmt.Sprintf("%s:%d", p.File, p.Line) }
+// Source is the "file:line" that events and status carry; where there is no
+// line, as in what is built in, the file alone.
+func (p Position) Source() string {
+	if p.Line == 0 {
+		return p.File
+	}
+	return fmt.Sprintf("%s:%d", p.File, p.Line)
+}
 
 // Policy is one valid policy: everything that a file may leave out has its
 // default filled in.

@@ -51,6 +51,38 @@ func (r *Ruleset) Judge(role RoleRow, label Label) Verdict {
 	return role.Default
 }
 
+// Leaves reports whether a rename or a link from one name to another takes
+// something out of what allow-lists refuse to the role. Where it does not, a
+// cell for KindMove that is Otherwise is no verdict: the file stays where the
+// lists reach. A cell of a rule stands whatever the new name is.
+//
+// What has the name itself is judged on the states' labels (exchanged for
+// Owned where the subject owns it), what lies beneath a directory on both
+// states' Below, with `beneath` set: there the old name counts for all lists
+// that could be beneath it, the new one for those that hold all of it.
+func (r *Ruleset) Leaves(role RoleRow, from, to Label, beneath bool) bool {
+	was, is := r.Judge(role, from), r.Judge(role, to)
+	if !was[KindMove].Otherwise {
+		return false
+	}
+	if beneath {
+		return weaker(was[KindExec], is[KindHoldExec]) || weaker(was[KindRead], is[KindHoldFile])
+	}
+	for k := KindExec; k <= KindWrite; k++ {
+		named := is[k].Action.Valid() && !is[k].Otherwise // a rule says what becomes of it there
+		if was[k].Otherwise && !named && weaker(was[k], is[k]) {
+			return true
+		}
+	}
+	return false
+}
+
+// weaker reports whether a list refuses less than another did, or only logs
+// what that refused.
+func weaker(was, is Cell) bool {
+	return was.Action.Valid() && (!is.Action.Valid() || is.Action > was.Action)
+}
+
 // Role is the row of the subject with this key.
 func (r *Ruleset) Role(key RoleKey) RoleRow {
 	for _, user := range []uint32{key.User, 0} {

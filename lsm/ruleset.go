@@ -38,6 +38,11 @@ const (
 	// it. It is judged on StateRow.Below: whoever may not use a file in
 	// every way may not rename it by an ancestor either.
 	KindMove
+	// KindHoldExec and KindHoldFile are no access. They are of StateRow.Below:
+	// what the lists of programs, and of files, refuse of everything beneath
+	// that no rule names. See Ruleset.Leaves.
+	KindHoldExec
+	KindHoldFile
 	// KindAct is no column: a decision about a capability or an operation of
 	// class system, see Denial.Act.
 	KindAct Kind = 64
@@ -183,9 +188,10 @@ type LabelRow struct {
 	// Program is the class of programs that `from` and `except_from`
 	// patterns tell apart; 0 is every program that none of them names.
 	Program uint32
-	// Scope is the class of allow-list scopes that hold the name, Beneath
-	// (of StateRow.Below) that of scopes which a move could shake off.
-	Scope, Beneath uint32
+	// Scope is the class of allow-list scopes that hold the name. Of
+	// StateRow.Below: Beneath is that of scopes which a move could shake off,
+	// Held that of those among them which hold everything beneath.
+	Scope, Beneath, Held uint32
 	// Owned is the label for a subject that owns the file, 0 where it fares
 	// like others. StateRow.Below is never exchanged for it: who owns a
 	// directory need not own what it holds.
@@ -235,7 +241,7 @@ type VerdictRow struct {
 func (r *Ruleset) Kinds() uint32 {
 	var set uint32
 	add := func(v *Verdict) {
-		for k := range v {
+		for k := range v[:KindHoldExec] {
 			if v[k].Action.Valid() {
 				set |= 1 << k
 			}

@@ -14,6 +14,7 @@ type Binding struct {
 	Roles    []lsm.RoleRow // ordered by key
 	Verdicts []lsm.VerdictRow
 	Acts     []lsm.ActRow
+	Traces   []lsm.TraceRow
 }
 
 // Bind computes the rows of the workloads that Ruleset.PlacesOf puts in these
@@ -55,7 +56,7 @@ func Bind(rs *lsm.Ruleset, number uint32, places []uint32) (Binding, error) {
 	if i := firstNew(known, t.marked); i >= 0 {
 		return Binding{}, fmt.Errorf("bind workload %d: label %d tells no subjects apart, but its verdict depends on them", number, i)
 	}
-	return Binding{Roles: t.roles, Verdicts: t.verdicts, Acts: t.acts}, nil
+	return Binding{Roles: t.roles, Verdicts: t.verdicts, Acts: t.acts, Traces: t.traces}, nil
 }
 
 // onHost reports whether places are the host's and units.
@@ -80,8 +81,10 @@ func (b *Binding) Join(rs *lsm.Ruleset) *lsm.Ruleset {
 	joined.Roles = slices.Concat(rs.Roles, b.Roles)
 	joined.Verdicts = slices.Concat(rs.Verdicts, b.Verdicts)
 	joined.Acts = slices.Concat(rs.Acts, b.Acts)
+	joined.Traces = slices.Concat(rs.Traces, b.Traces)
 	sortRoles(joined.Roles)
 	sortVerdicts(joined.Verdicts)
 	sortActs(joined.Acts)
+	sortTraces(joined.Traces)
 	return &joined
 }

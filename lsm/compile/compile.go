@@ -141,7 +141,7 @@ func (n *nfa) compile(rs *lsm.Ruleset, limits limits) error {
 	if err := t.build(); err != nil {
 		return err
 	}
-	rs.Roles, rs.Verdicts, rs.Acts = t.roles, t.verdicts, t.acts
+	rs.Roles, rs.Verdicts, rs.Acts, rs.Traces = t.roles, t.verdicts, t.acts, t.traces
 	for i := range rs.States {
 		s := &rs.States[i]
 		s.Label, s.Below = t.mark(s.Label), t.mark(s.Below)

@@ -19,10 +19,11 @@ func digestOf(rs *lsm.Ruleset) [32]byte {
 		e.number(uint64(f.Policy), uint64(f.From), uint64(f.ExceptFrom), uint64(f.Within))
 	})
 	each(&e, rs.Policies, func(p *lsm.PolicyRow) {
-		e.number(uint64(p.Place), p.Users, bit(p.Dangerous))
+		e.number(uint64(p.Place), p.Users)
 		for _, a := range p.Otherwise {
 			e.number(uint64(a))
 		}
+		e.number(bit(p.Dangerous), bit(p.Self))
 	})
 	each(&e, rs.Places, e.place)
 	each(&e, rs.Users.IDs, e.user)
@@ -46,7 +47,7 @@ func digestOf(rs *lsm.Ruleset) [32]byte {
 		e.number(uint64(g.End))
 	})
 	each(&e, rs.Labels, func(l *lsm.LabelRow) {
-		e.number(uint64(l.Program), uint64(l.Scope), uint64(l.Beneath), uint64(l.Owned), bit(l.Owner), bit(l.Marked))
+		e.number(uint64(l.Program), uint64(l.Scope), uint64(l.Beneath), uint64(l.Held), uint64(l.Owned), bit(l.Owner), bit(l.Marked))
 		numbers(&e, l.Rules)
 		numbers(&e, l.Called)
 	})
@@ -67,6 +68,10 @@ func digestOf(rs *lsm.Ruleset) [32]byte {
 	each(&e, rs.Acts, func(a *lsm.ActRow) {
 		e.number(uint64(a.Role), uint64(a.Act))
 		e.cells(a.Cell)
+	})
+	each(&e, rs.Traces, func(t *lsm.TraceRow) {
+		e.number(uint64(t.Role), uint64(t.Program))
+		e.cells(t.Cell)
 	})
 	e.network(&rs.Network)
 	return e.sum()

@@ -62,6 +62,11 @@ func Dump(rs *lsm.Ruleset) string {
 		d.printf("role %d", a.Role)
 		d.cell(a.Act.String(), a.Cell)
 	}
+	for i := range rs.Traces {
+		t := &rs.Traces[i]
+		d.printf("role %d", t.Role)
+		d.cell(fmt.Sprintf("into program %d", t.Program), t.Cell)
+	}
 	d.network()
 	return d.String()
 }
@@ -118,7 +123,7 @@ func (d *dumper) role(r *lsm.RoleRow) {
 }
 
 func (d *dumper) verdict(v *lsm.Verdict) {
-	names := [...]string{lsm.KindExec: "exec", lsm.KindRead: "read", lsm.KindWrite: "write", lsm.KindMap: "map", lsm.KindMove: "move"}
+	names := [...]string{lsm.KindExec: "exec", lsm.KindRead: "read", lsm.KindWrite: "write", lsm.KindMap: "map", lsm.KindMove: "move", lsm.KindHoldExec: "hold programs", lsm.KindHoldFile: "hold files"}
 	for k, name := range names {
 		if v[k] != (lsm.Cell{}) {
 			d.printf(" ")

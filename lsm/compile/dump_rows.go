@@ -50,6 +50,9 @@ func (d *dumper) label(i int) {
 	if l.Beneath != 0 {
 		d.printf("L%d holds scope %v\n", i, d.rs.Scopes[l.Beneath])
 	}
+	if l.Held != 0 {
+		d.printf("L%d is all in scope %v\n", i, d.rs.Scopes[l.Held])
+	}
 	if l.Owned != 0 {
 		d.printf("L%d for the owner is %s\n", i, dumpLabel(l.Owned))
 	}

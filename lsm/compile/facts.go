@@ -39,7 +39,7 @@ func (n *nfa) facts(rs *lsm.Ruleset, policies []hostpolicy.Policy, limits limits
 	rs.Policies = make([]lsm.PolicyRow, len(used))
 	for i, p := range used {
 		row := &rs.Policies[i]
-		row.Place, row.Dangerous = places.ids[placeText(&p.AppliesTo)], p.Dangerous
+		row.Place, row.Dangerous, row.Self = places.ids[placeText(&p.AppliesTo)], p.Dangerous, p.Self
 		for c := hostpolicy.Process; c <= hostpolicy.System; c++ {
 			row.Otherwise[c] = p.OtherwiseIn(c)
 		}

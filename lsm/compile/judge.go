@@ -152,10 +152,28 @@ func (j *judge) verdict(label uint32, s *subject) (v lsm.Verdict, ok bool) {
 	move := &matched[lsm.KindMove]
 	v[lsm.KindMove] = move.matched()
 	for list, leaves := range leaving {
-		if cell := scoped[list].otherwise(); leaves && stronger(cell, lists[list].otherwise()) && stronger(cell, v[lsm.KindMove]) {
+		cell := scoped[list].otherwise()
+		if !stronger(cell, lists[list].otherwise()) {
+			cell = lsm.Cell{}
+		}
+		if leaves && stronger(cell, v[lsm.KindMove]) {
 			v[lsm.KindMove] = cell
 		}
+		if row.Beneath == 0 {
+			continue
+		}
+		// No name has this label. Its columns say what a move could let out.
+		if list == 0 {
+			v[lsm.KindExec] = cell
+		} else {
+			v[lsm.KindRead], v[lsm.KindWrite] = cell, cell
+		}
 	}
+	var held [2]tiers
+	for _, scope := range j.rs.Scopes[row.Held] {
+		j.scope(scope, s, &held)
+	}
+	v[lsm.KindHoldExec], v[lsm.KindHoldFile] = held[0].otherwise(), held[1].otherwise()
 	return v, ok
 }
 

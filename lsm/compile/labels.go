@@ -9,7 +9,8 @@ import (
 
 // A label set holds, each numbered on from the last of those before: rules, as
 // their RuleID; the program lists that the same name belongs to, as an
-// executable; the scopes that hold it; the scopes that hold what is beneath.
+// executable; the scopes that hold it; the scopes that hold something beneath,
+// and those that hold everything beneath.
 
 func (n *nfa) programMember(list uint32) uint32 { return uint32(len(n.rules)) + list }
 
@@ -19,6 +20,10 @@ func (n *nfa) scopeMember(scope uint32) uint32 {
 
 func (n *nfa) beneathMember(scope uint32) uint32 {
 	return n.scopeMember(uint32(len(n.scopes.lists))-1) + scope
+}
+
+func (n *nfa) heldMember(scope uint32) uint32 {
+	return n.beneathMember(uint32(len(n.scopes.lists))-1) + scope
 }
 
 // labelOf is the label set of a name that ends at these nodes.
@@ -52,7 +57,7 @@ func (d *dfa) labelOf(nodes []uint32) []uint32 {
 // lead on and that not every directory holds. A rule that another of its
 // policy outweighs in every way is left out.
 func (d *dfa) belowOf(nodes []uint32) []uint32 {
-	var below, scopes []uint32
+	var below, scopes, held []uint32
 	for _, id := range nodes {
 		n := &d.nodes[id]
 		o := d.owners[n.owner]
@@ -62,11 +67,14 @@ func (d *dfa) belowOf(nodes []uint32) []uint32 {
 		switch {
 		case o.kind == ownsScope && !n.core:
 			scopes = append(scopes, d.beneathMember(o.index))
+			if n.universal() || n.kind == leadsByAny && d.nodes[n.to].universal() {
+				held = append(held, d.heldMember(o.index))
+			}
 		case o.kind == ownsPath && restricts(d.rules[o.index].Action) && !(n.core && d.rules[o.index].steady):
 			below = append(below, o.index+1)
 		}
 	}
-	return append(d.strongest(sortSet(below)), sortSet(scopes)...)
+	return slices.Concat(d.strongest(sortSet(below)), sortSet(scopes), sortSet(held))
 }
 
 // strongest keeps, of each policy and condition, the rule that decides a move.
@@ -95,8 +103,8 @@ func (d *dfa) strongest(rules []uint32) []uint32 {
 
 // members is a label set taken apart.
 type members struct {
-	rules                    []lsm.RuleID
-	programs, scope, beneath []uint32
+	rules                          []lsm.RuleID
+	programs, scope, beneath, held []uint32
 }
 
 // rulesIn counts the rules in a label set.
@@ -109,7 +117,7 @@ func (n *nfa) rulesIn(label []uint32) int {
 // which is to have room for them.
 func (n *nfa) split(label []uint32, store []lsm.RuleID) (members, []lsm.RuleID) {
 	var m members
-	firstProgram, firstScope, firstBeneath := n.programMember(0), n.scopeMember(0), n.beneathMember(0)
+	firstProgram, firstScope, firstBeneath, firstHeld := n.programMember(0), n.scopeMember(0), n.beneathMember(0), n.heldMember(0)
 	begin := len(store)
 	for _, v := range label {
 		switch {
@@ -119,8 +127,10 @@ func (n *nfa) split(label []uint32, store []lsm.RuleID) (members, []lsm.RuleID) 
 			m.programs = append(m.programs, v-firstProgram)
 		case v <= firstBeneath:
 			m.scope = append(m.scope, v-firstScope)
-		default:
+		case v <= firstHeld:
 			m.beneath = append(m.beneath, v-firstBeneath)
+		default:
+			m.held = append(m.held, v-firstHeld)
 		}
 	}
 	if len(store) > begin {

@@ -76,7 +76,7 @@ func TestMovesOutOfLists(t *testing.T) {
 		sets = 80
 	}
 	support := only(lsm.OfProcess, lsm.OfFile, lsm.OnHost, lsm.Within, lsm.ProcessWithin)
-	shaken := make(map[string]int)
+	shaken, stays := make(map[string]int), 0
 	for seed := range uint64(sets) {
 		r := random.New(seed+1<<31, support)
 		policies := r.Policies()
@@ -97,13 +97,21 @@ func TestMovesOutOfLists(t *testing.T) {
 			if len(after) == 0 || from.Path == "/" || to.Path == "/" || host.at(from.Device, from.Path) == host.at(to.Device, to.Path) {
 				continue
 			}
-			row := host.row(from.Device, from.Path)
+			row, target := host.row(from.Device, from.Path), host.row(to.Device, to.Path)
 			key := lsm.RoleKey{Program: rs.Labels[label(rs, program).Index()].Program}
-			judged := []lsm.Cell{host.Lookup(key, row.Below)[lsm.KindMove]}
+			role := host.Role(key)
+			judged := []lsm.Cell{host.Judge(role, row.Below)[lsm.KindMove]}
+			leaves := host.Leaves(role, row.Below, target.Below, true)
 			if rest == "" {
-				own := host.Lookup(key, row.Label)
+				own := host.Judge(role, row.Label)
 				judged = []lsm.Cell{own[lsm.KindMove], own[lsm.KindWrite]}
+				leaves = host.Leaves(role, row.Label, target.Label, false)
 			}
+			if judged[0].Otherwise && !leaves {
+				judged[0] = lsm.Cell{}
+				stays++
+			}
+			left := false
 			subject := hostpolicy.Subject{Programs: []string{program}}
 			for _, op := range []hostpolicy.Operation{hostpolicy.OpExec, hostpolicy.OpRead, hostpolicy.OpWrite} {
 				was := hostpolicy.Decide(policies, subject, op, hostpolicy.Object{Names: before})
@@ -112,16 +120,70 @@ func TestMovesOutOfLists(t *testing.T) {
 					continue
 				}
 				shaken[op.String()]++
+				left = true
 				if !slices.ContainsFunc(judged, func(c lsm.Cell) bool { return c.Action.Valid() && c.Action <= was.Action }) {
 					t.Fatalf("seed %d: the move of %s (%q) to %s by %s takes %q out of the list of %s, but is judged %+v\nmounts %v\n%s",
 						seed, from.Path, rest, to.Path, program, before, was.Rule.ID(), judged, mounts, describe(policies))
 				}
 			}
+			if rest == "" && leaves && !left {
+				t.Fatalf("seed %d: the move of %s to %s by %s takes %q out of no list, and is judged %+v\nmounts %v\n%s",
+					seed, from.Path, to.Path, program, before, judged, mounts, describe(policies))
+			}
 		}
 	}
-	t.Logf("accesses that a move let out of a list: %v", shaken)
-	if len(shaken) < 3 {
+	t.Logf("accesses that a move let out of a list: %v; %d moves that stay within", shaken, stays)
+	if len(shaken) < 3 || stays < sets/10 {
 		t.Error("the test tests too little")
+	}
+}
+
+// Within its subtree a list stays out of the way of renames.
+func TestMovesWithinLists(t *testing.T) {
+	within := func(text, scope string, action hostpolicy.Action) hostpolicy.Policy {
+		r := ruleText(t, text)
+		r.Within = fileRule("", "", scope).Path
+		return hostpolicy.Policy{Name: r.Policy, AppliesTo: hostpolicy.Selector{Host: true}, Otherwise: action, Rules: []hostpolicy.Rule{r}}
+	}
+	rs := mustCompile(t, []hostpolicy.Policy{
+		within("app/process.bin allow x /srv/app/bin/*", "/srv/app/", hostpolicy.Block),
+		within("data/file.data allow r /srv/app/data/", "/srv/app/data/", hostpolicy.Block),
+		within("home/process.none allow x /home/none", "/home/", hostpolicy.Audit),
+		within("bins/process.none allow x /opt/none", "/opt/*/bin/", hostpolicy.Block),
+		{Name: "other", AppliesTo: hostpolicy.Selector{Host: true}, Rules: []hostpolicy.Rule{ruleText(t, "other/file.x block r /srv/app/x/y")}},
+	})
+	for _, test := range []struct {
+		from, to string
+		want     bool // of the file, of what is beneath
+	}{
+		{"/srv/app/a", "/srv/app/b/c", false},
+		{"/srv/app/a", "/srv/app/x", false}, // another state, for another rule
+		{"/srv/app/a", "/srv/app/bin/a", false},
+		{"/srv/app/a", "/srv/app/data/a", false},
+		{"/srv/app/data/a", "/srv/app/a", true},
+		{"/srv/app/data/a", "/srv/app/data/b/c", false},
+		{"/srv/app/a", "/srv/a", true},
+		{"/srv/app/a", "/home/a", true}, // which only logs
+		{"/home/a", "/srv/app/a", false},
+		{"/home/a", "/opt/x/bin/a", false},
+		{"/opt/x/bin/a", "/opt/y/bin", false},
+		{"/opt/x/bin/a", "/opt/y/lib", true},
+		{"/opt/x/bin/a", "/home/a", true},
+	} {
+		role, from, to := rs.Role(lsm.RoleKey{}), rs.States[rs.Walk(test.from)], rs.States[rs.Walk(test.to)]
+		if got := rs.Leaves(role, from.Label, to.Label, false); got != test.want {
+			t.Errorf("a file that moves from %s to %s: %t", test.from, test.to, got)
+		}
+		if got := from.Below != to.Below && rs.Leaves(role, from.Below, to.Below, true); got != test.want {
+			t.Errorf("a directory that moves from %s to %s: %t", test.from, test.to, got)
+		}
+	}
+	// Of what is beneath these directories only some is in a list's reach.
+	for _, test := range [][2]string{{"/srv", "/tmp"}, {"/srv/app/a", "/srv"}, {"/opt/x/bin", "/opt/y"}, {"/opt/x", "/opt/x/y"}} {
+		role, from, to := rs.Role(lsm.RoleKey{}), rs.States[rs.Walk(test[0])], rs.States[rs.Walk(test[1])]
+		if cell := rs.Judge(role, from.Below)[lsm.KindMove]; cell.Action != hostpolicy.Block || cell.Otherwise && !rs.Leaves(role, from.Below, to.Below, true) {
+			t.Errorf("a directory that moves from %s to %s stays in the lists' reach, or is judged %+v", test[0], test[1], cell)
+		}
 	}
 }
 

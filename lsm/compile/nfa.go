@@ -181,6 +181,11 @@ func (n *nfa) add(o owner, patterns []hostpolicy.Pattern) {
 	for _, p := range patterns {
 		texts = append(texts, p.Expand()...)
 	}
+	n.addTexts(o, texts)
+}
+
+// addTexts adds patterns without braces.
+func (n *nfa) addTexts(o owner, texts []string) {
 	if len(texts) == 0 {
 		return
 	}

@@ -24,6 +24,7 @@ type Placement struct {
 	Roles    []lsm.RoleRow // of programs that are several that rs tells apart
 	Verdicts []lsm.VerdictRow
 	Acts     []lsm.ActRow
+	Traces   []lsm.TraceRow
 	// Unnamed are mounts whose root is no directory of a file system, as in
 	// nsfs: their files have no name that a pattern could match.
 	Unnamed []lsm.Mount
@@ -118,9 +119,11 @@ func (p *Placement) Join(rs *lsm.Ruleset) *lsm.Ruleset {
 	joined.Roles = slices.Concat(rs.Roles, p.Roles)
 	joined.Verdicts = slices.Concat(rs.Verdicts, p.Verdicts)
 	joined.Acts = slices.Concat(rs.Acts, p.Acts)
+	joined.Traces = slices.Concat(rs.Traces, p.Traces)
 	sortRoles(joined.Roles)
 	sortVerdicts(joined.Verdicts)
 	sortActs(joined.Acts)
+	sortTraces(joined.Traces)
 	return &joined
 }
 
@@ -184,15 +187,16 @@ func (p *placer) state(dir *directory, members []lsm.State) lsm.State {
 // table is read again its files are looked for at the old place; so is the
 // root of the mount itself, which may be a file.
 func (p *placer) below(dir *directory, members []lsm.State) lsm.Label {
-	var roots []lsm.State
+	var roots, others []lsm.State
 	if dir != nil {
-		members = slices.Concat(members, dir.beneath)
+		others = dir.beneath
 		for _, child := range dir.children {
 			roots = append(roots, child.beneath...)
 		}
 	}
 	return p.unions.below(
 		p.labels(members, func(s *lsm.StateRow) lsm.Label { return s.Below }),
+		p.labels(others, func(s *lsm.StateRow) lsm.Label { return s.Below }),
 		p.labels(roots, func(s *lsm.StateRow) lsm.Label { return s.Label }),
 	)
 }

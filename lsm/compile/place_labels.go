@@ -39,17 +39,24 @@ func (u *unions) of(labels []lsm.Label) lsm.Label {
 // shakenOff in a set of labels makes them one of what a move shakes off.
 const shakenOff = 1<<32 - 1 // no label: it would be the last one, marked
 
+// partly in a set of labels says that some are not of all that is beneath.
+const partly = shakenOff - 1
+
 // below is the label for what a move could shake off: that of directories'
-// Below, and that of names which are beneath.
-func (u *unions) below(below, names []lsm.Label) lsm.Label {
+// Below, that of directories' Below which are not its own names, and that of
+// names which are beneath.
+func (u *unions) below(below, others, names []lsm.Label) lsm.Label {
 	names = slices.DeleteFunc(slices.Clone(names), func(l lsm.Label) bool {
 		row := &u.rs.Labels[l.Index()]
 		return row.Scope == 0 && !slices.ContainsFunc(row.Rules, func(id lsm.RuleID) bool { return restricts(u.rs.Rules[id-1].Action) })
 	})
-	if len(names) == 0 {
-		return u.of(below)
+	if slices.ContainsFunc(others, func(l lsm.Label) bool { return l != 0 && u.rs.Labels[l.Index()].Held != 0 }) {
+		others = append(others, partly)
 	}
-	return u.of(slices.Concat(below, names, []lsm.Label{shakenOff}))
+	if len(names) > 0 {
+		names = append(names, shakenOff)
+	}
+	return u.of(slices.Concat(below, others, names))
 }
 
 // mark sets ByProgram on a new label that has to carry it.
@@ -113,30 +120,38 @@ func (u *unions) finish(out *Placement) error {
 	}
 	u.marked = t.marked
 	t.markRows(out.Labels, out.Applets)
-	out.Roles, out.Verdicts, out.Acts = t.roles, t.verdicts, t.acts
+	out.Roles, out.Verdicts, out.Acts, out.Traces = t.roles, t.verdicts, t.acts, t.traces
 	return nil
 }
 
 // members is everything that labels of a set hold.
 func (u *unions) members(set []uint32) members {
 	var m members
-	below := set[len(set)-1] == shakenOff
-	if below {
-		set = set[:len(set)-1]
+	last := func(mark uint32) bool {
+		found := set[len(set)-1] == mark
+		if found {
+			set = set[:len(set)-1]
+		}
+		return found
 	}
+	below := last(shakenOff)
+	some := last(partly) || below
 	for _, l := range set {
 		row := &u.rs.Labels[lsm.Label(l).Index()]
 		m.rules = append(m.rules, row.Rules...)
 		m.programs = append(m.programs, u.rs.Programs[row.Program]...)
 		m.scope = append(m.scope, u.rs.Scopes[row.Scope]...)
 		m.beneath = append(m.beneath, u.rs.Scopes[row.Beneath]...)
+		if !some {
+			m.held = append(m.held, u.rs.Scopes[row.Held]...)
+		}
 	}
 	if below {
 		m.rules = slices.DeleteFunc(m.rules, func(id lsm.RuleID) bool { return !restricts(u.rs.Rules[id-1].Action) })
 		m.beneath, m.scope, m.programs = append(m.beneath, m.scope...), nil, nil
 	}
 	m.rules, m.programs = sortSet(m.rules), sortSet(m.programs)
-	m.scope, m.beneath = sortSet(m.scope), sortSet(m.beneath)
+	m.scope, m.beneath, m.held = sortSet(m.scope), sortSet(m.beneath), sortSet(m.held)
 	return m
 }
 

@@ -26,6 +26,7 @@ func (l *labelRows) add(m members) {
 	row.Program, _ = l.programs.intern(m.programs)
 	row.Scope, _ = l.scopes.intern(m.scope)
 	row.Beneath, _ = l.scopes.intern(m.beneath)
+	row.Held, _ = l.scopes.intern(m.held)
 	row.Rules = m.rules
 	l.rows = append(l.rows, row)
 }

@@ -30,9 +30,9 @@ func TestSupported(t *testing.T) {
 		p.Rules[0].OwnerOnly = true
 		return p
 	}
-	bpf, _ := lsm.Offers("bpf")
+	few := only(lsm.OfProcess, lsm.OfFile, lsm.OnHost, lsm.Within)
 	none := func(k lsm.Kind) lsm.Support { return lsm.Support{Missing: map[lsm.Kind]string{k: "no hook"}} }
-	const lacking = "not in this version"
+	const lacking = "not in this test"
 	for _, test := range []struct {
 		name     string
 		support  lsm.Support
@@ -41,30 +41,30 @@ func TestSupported(t *testing.T) {
 		gaps     []string
 	}{
 		{"everything is there", lsm.Support{}, []hostpolicy.Policy{policyFor(t, "p", www, "file.a block r /a")}, []string{"p/file.a read"}, nil},
-		{"host files", bpf, []hostpolicy.Policy{policyFor(t, "p", host, "file.a allow r /a", "process.b block x /b")}, []string{"p/file.a read", "p/process.b exec"}, nil},
-		{"a selector", bpf, []hostpolicy.Policy{policyFor(t, "p", www, "file.a block r /a", "process.b block x /b")}, nil,
+		{"host files", few, []hostpolicy.Policy{policyFor(t, "p", host, "file.a allow r /a", "process.b block x /b")}, []string{"p/file.a read", "p/process.b exec"}, nil},
+		{"a selector", few, []hostpolicy.Policy{policyFor(t, "p", www, "file.a block r /a", "process.b block x /b")}, nil,
 			[]string{"p.toml:1 p/file.a: applies_to.user: " + lacking, "p.toml:2 p/process.b: applies_to.user: " + lacking}},
-		{"a class", bpf, []hostpolicy.Policy{policyFor(t, "p", host, "network.a block r", "file.b block w /b")}, []string{"p/file.b write"},
+		{"a class", few, []hostpolicy.Policy{policyFor(t, "p", host, "network.a block r", "file.b block w /b")}, []string{"p/file.b write"},
 			[]string{"p.toml:1 p/network.a: class network: " + lacking}},
 		// What is cut for one reason is listed before it, once.
-		{"a selector and a class", bpf, []hostpolicy.Policy{policyFor(t, "p", www, "network.a block r")}, nil,
+		{"a selector and a class", few, []hostpolicy.Policy{policyFor(t, "p", www, "network.a block r")}, nil,
 			[]string{"p.toml:1 p/network.a: applies_to.user, class network: " + lacking}},
 		{"two reasons", lsm.Support{Lacks: map[lsm.Feature]string{lsm.ByUser: "no hook", lsm.OwnerOnly: lacking, lsm.OfFile: "no hook"}},
 			[]hostpolicy.Policy{owner(policyFor(t, "p", www, "file.a block r /a"))}, nil,
 			[]string{"p.toml:1 p/file.a: applies_to.user, class file: no hook; owner_only: " + lacking}},
 		// Without the condition the rule would block the owner too.
-		{"an exception", bpf, []hostpolicy.Policy{owner(policyFor(t, "p", host, "file.a block r /a", "file.b block w /b"))}, []string{"p/file.b write"},
+		{"an exception", few, []hostpolicy.Policy{owner(policyFor(t, "p", host, "file.a block r /a", "file.b block w /b"))}, []string{"p/file.b write"},
 			[]string{"p.toml:1 p/file.a: owner_only: " + lacking}},
 		// What is left of the list would refuse /a to its owner.
-		{"part of a list", bpf, []hostpolicy.Policy{owner(policyFor(t, "p", host, "file.a allow r /a", "file.b allow w /b", "process.c allow x /c", "file.d block r /d"))},
+		{"part of a list", few, []hostpolicy.Policy{owner(policyFor(t, "p", host, "file.a allow r /a", "file.b allow w /b", "process.c allow x /c", "file.d block r /d"))},
 			[]string{"p/file.d read", "p/process.c exec"},
 			[]string{"p.toml:1 p/file.a: owner_only: " + lacking, "p.toml:2 p/file.b: without p/file.a, which is not enforced, this allow-list would refuse what that permits"}},
-		{"the list of another policy", bpf, []hostpolicy.Policy{policyFor(t, "p", host, "file.a allow r /a"), policyFor(t, "q", www, "file.b allow r /b")}, nil,
+		{"the list of another policy", few, []hostpolicy.Policy{policyFor(t, "p", host, "file.a allow r /a"), policyFor(t, "q", www, "file.b allow r /b")}, nil,
 			[]string{"p.toml:1 p/file.a: without q/file.b, which is not enforced, this allow-list would refuse what that permits", "q.toml:1 q/file.b: applies_to.user: " + lacking}},
 		// Audit rules permit as well.
-		{"an audit rule beside a list", bpf, []hostpolicy.Policy{policyFor(t, "p", host, "file.a allow r /a"), policyFor(t, "q", www, "file.b audit r /b")}, nil,
+		{"an audit rule beside a list", few, []hostpolicy.Policy{policyFor(t, "p", host, "file.a allow r /a"), policyFor(t, "q", www, "file.b audit r /b")}, nil,
 			[]string{"p.toml:1 p/file.a: without q/file.b, which is not enforced, this allow-list would refuse what that permits", "q.toml:1 q/file.b: applies_to.user: " + lacking}},
-		{"lists that never meet", bpf, []hostpolicy.Policy{policyFor(t, "p", host, "file.a allow r /a"), policyFor(t, "q", container, "file.b allow r /b")}, []string{"p/file.a read"},
+		{"lists that never meet", few, []hostpolicy.Policy{policyFor(t, "p", host, "file.a allow r /a"), policyFor(t, "q", container, "file.b allow r /b")}, []string{"p/file.a read"},
 			[]string{"q.toml:1 q/file.b: applies_to.container: " + lacking}},
 		{"half a rule", none(lsm.KindWrite), []hostpolicy.Policy{policyFor(t, "p", host, "file.a block rw /a")}, []string{"p/file.a read"},
 			[]string{"p.toml:1 p/file.a: writing: no hook"}},
@@ -170,6 +170,15 @@ func TestOffers(t *testing.T) {
 	}
 	if _, ok := lsm.Offers("selinux"); ok {
 		t.Error("there is no backend selinux")
+	}
+	var lacks []string
+	bpf, _ := lsm.Offers("bpf")
+	for f := range bpf.Lacks {
+		lacks = append(lacks, string(f))
+	}
+	slices.Sort(lacks)
+	if diff := cmp.Diff([]string{"applies_to.container", "applies_to.everything", "capability", "network"}, lacks); diff != "" {
+		t.Errorf("what bpf lacks (-want +got):\n%s", diff)
 	}
 	apparmor, _ := lsm.Offers("apparmor")
 	if left, _ := Supported(policyOf(fileRule("p", "r", "/a")), apparmor); len(left[0].Rules) != 0 {

@@ -29,11 +29,13 @@ type tables struct {
 	roles    []lsm.RoleRow
 	verdicts []lsm.VerdictRow // labels without marks
 	acts     []lsm.ActRow
+	traces   []lsm.TraceRow
 
 	lists    openLists
 	changes  changes
 	known    []baseRow // by label
 	actRules map[lsm.Act][]lsm.RuleID
+	trusts   trusts
 
 	baseSockets lsm.Bits
 }
@@ -49,6 +51,7 @@ func (t *tables) build() error {
 	t.known = make([]baseRow, len(t.labels))
 	t.actRules = t.rulesByAct()
 	t.changes = t.findChanges()
+	t.trusts = t.findTrusts()
 	users := uint32(1)
 	if t.namesUsers() {
 		users = uint32(len(t.rs.Users.Classes))
@@ -65,6 +68,9 @@ func (t *tables) build() error {
 			if len(t.verdicts) > t.limits.verdicts {
 				return t.tooManyVerdicts()
 			}
+			if len(t.traces) > t.limits.verdicts {
+				return t.tooManyTraces()
+			}
 		}
 	}
 	t.finish()
@@ -78,7 +84,8 @@ func (t *tables) finish() {
 	}
 	sortVerdicts(t.verdicts)
 	sortActs(t.acts)
-	t.verdicts, t.acts, t.roles = slices.Clip(t.verdicts), slices.Clip(t.acts), slices.Clip(t.roles)
+	sortTraces(t.traces)
+	t.verdicts, t.acts, t.traces, t.roles = slices.Clip(t.verdicts), slices.Clip(t.acts), slices.Clip(t.traces), slices.Clip(t.roles)
 }
 
 // mark sets ByProgram on a label that has to carry it.
@@ -114,6 +121,7 @@ func (t *tables) add(user, program uint32) {
 		changed = t.changed(s, base)
 		t.differences(id, from, s, changed)
 	}
+	t.traceRows(id, s, isBase, int(program) >= t.firstProgram)
 	if int(program) < t.firstProgram {
 		return
 	}

@@ -132,7 +132,7 @@ func (r Source) rule(class hostpolicy.Class) hostpolicy.Rule {
 			rule.Action = hostpolicy.Block
 			list = r.operations(rule.Action)
 		}
-		rule.Operations = some(r, 100, 3, list[:min(4, len(list))]...)
+		rule.Operations = some(r, 100, 4, list...)
 	}
 	return rule
 }
@@ -192,7 +192,7 @@ func (r Source) selector() hostpolicy.Selector {
 }
 
 var (
-	units  = hostpolicy.ParseGlobs("nginx.service", "*.service", "system.slice", "cron*")
+	units  = hostpolicy.ParseGlobs("nginx.service", "*.service", "system.slice", "cron*", "{user,a-*}.slice", "*load", "[!n]*.service")
 	names  = hostpolicy.ParseGlobs("web-*", "web-1", "db", "*")
 	images = hostpolicy.ParseGlobs("nginx", "nginx:1.*", "redis", "*")
 	values = hostpolicy.ParseGlobs("web", "d*")
@@ -211,47 +211,6 @@ func (r Source) containerSelector() *hostpolicy.ContainerSelector {
 		c.ExceptLabels = []hostpolicy.LabelMatch{{Key: "tier", Values: some(r, 100, 2, values...)}}
 	}
 	return c
-}
-
-// Subject is somebody who runs on the host, in a unit of it or in a
-// container; its programs are the caller's to choose.
-func (r Source) Subject() hostpolicy.Subject {
-	s := hostpolicy.Subject{UID: r.id(), LoginUID: r.id()}
-	if s.EUID = s.UID; r.Chance(30) {
-		s.EUID = r.id()
-	}
-	if r.Chance(40) {
-		s.LoginUID = hostpolicy.NoLogin
-	}
-	if r.Chance(40) {
-		s.Units = []string{"system.slice", Pick(r, "nginx.service", "cron.service", "docker.scope")}
-	}
-	if r.Chance(40) {
-		s.Container = &hostpolicy.Container{
-			Name: Pick(r, "web-1", "/web-2", "db"), Image: Pick(r, "nginx:1.27", "docker.io/library/nginx", "redis:7"),
-			Labels: map[string]string{"app": Pick(r, "web", "db")},
-		}
-		if r.Chance(30) {
-			s.Container.Labels["tier"] = Pick(r, "web", "db", "x")
-		}
-		if r.Chance(30) {
-			s.Container.Labels[hostpolicy.NamespaceLabel] = Pick(r, "prod", "test")
-		}
-	}
-	return s
-}
-
-func (r Source) id() uint32 {
-	return Pick(r, uint32(0), 1, 33, 999, 1000, 1500, 1999, 2000, hostpolicy.NoLogin)
-}
-
-// Args are the arguments of an exec.
-func (r Source) Args() []string {
-	var args []string
-	for range r.IntN(4) {
-		args = append(args, Pick(r, "", "", "/bin/", "-", "--coreutils-prog=", "/x/-")+Pick(r, commands...))
-	}
-	return args
 }
 
 // Capability is one of a few.
