@@ -50,7 +50,12 @@ func Offers(backend string) (s Support, ok bool) {
 	reason := "no AppArmor backend in this version"
 	switch backend {
 	case "bpf":
-		offers = map[Feature]bool{OfProcess: true, OfFile: true, OnHost: true, Within: true}
+		for _, f := range []Feature{OfProcess, OfFile, OnHost, OnUnit, ByUser, ByLogin, OwnerOnly, Args, Within, ProcessWithin} {
+			offers[f] = true
+		}
+		for _, op := range hostpolicy.Operations(hostpolicy.System) {
+			offers[OfSystem(op)] = true
+		}
 		reason = "not in this version"
 	case "apparmor":
 	default:
@@ -61,9 +66,6 @@ func Offers(backend string) (s Support, ok bool) {
 		if !offers[f] {
 			s.Lacks[f] = reason
 		}
-	}
-	if backend == "bpf" {
-		s.Lacks[ProcessWithin] = "this version cannot tell a rename inside the subtree from one out of it"
 	}
 	return s, true
 }

@@ -30,15 +30,33 @@ func TestConstantsMatchTheHeader(t *testing.T) {
 		in[m[1]] = n << shift
 	}
 	// Enumerations that count from 0.
-	for _, block := range regexp.MustCompile(`(?s)enum (?:kind|action) \{(.*?)\}`).FindAllStringSubmatch(string(text), -1) {
-		for i, name := range regexp.MustCompile(`[A-Z_]+`).FindAllString(block[1], -1) {
-			in[name] = i
+	comment := regexp.MustCompile(`(?s)/\*.*?\*/`)
+	for _, block := range regexp.MustCompile(`(?s)enum (?:kind|action) \{(.*?)\n\}`).FindAllStringSubmatch(string(text), -1) {
+		next := 0
+		for line := range strings.SplitSeq(comment.ReplaceAllString(block[1], ""), ",") {
+			m := regexp.MustCompile(`([A-Z_]+)(?: = (?:FIRST_ACT \+ )?(\d+))?`).FindStringSubmatch(line)
+			if m == nil {
+				continue
+			}
+			if m[2] != "" {
+				next, _ = strconv.Atoi(m[2])
+				if strings.Contains(line, "FIRST_ACT +") {
+					next += firstAct
+				}
+			}
+			in[m[1]] = next
+			next++
 		}
 	}
 	for name, want := range map[string]int{
 		"ABI_VERSION": abiVersion, "KINDS": lsm.Kinds, "SLOTS": slots, "TREE_BITS": treeBits, "CHUNK": chunk, "GLOB_ROW": globRow,
-		"EDGE_MORE": edgeMore, "EDGE_NODE": edgeNode, "CELL_OTHERWISE": cellOtherwise, "CELL_DANGEROUS": cellDangerous,
+		"EDGE_MORE": edgeMore, "EDGE_NODE": edgeNode, "CELL_OTHERWISE": cellOtherwise, "CELL_DANGEROUS": cellDangerous, "CELL_SELF": cellSelf,
 		"GENERATION_DEFAULTS": generationDefaults, "GENERATION_PROGRAMS": generationPrograms, "GENERATION_AUDIT": generationAudit,
+		"GENERATION_USERS": generationUsers, "GENERATION_UNITS": generationUnits, "GENERATION_TRACES": generationTraces,
+		"GENERATION_APPLETS": generationApplets, "LABEL_OWNED": labelOwned, "LABEL_APPLETS": labelApplets,
+		"APPLET_NAME": appletName, "MAX_LINKS": maxLinks, "FIRST_ACT": firstAct, "VIEW_CARRIERS": viewCarriers,
+		"ACT_LOAD_MODULE": int(lsm.ActOf(hostpolicy.OpLoadModule, 0)), "ACT_PTRACE": int(lsm.ActOf(hostpolicy.OpPtrace, 0)),
+		"ACT_TAMPER": int(lsm.ActOf(hostpolicy.OpTamper, 0)), "KIND_HOLD_EXEC": int(lsm.KindHoldExec), "KIND_HOLD_FILE": int(lsm.KindHoldFile),
 		"EVENT_PERMITTED": eventPermitted, "EVENT_EXEMPT": eventExempt, "EVENT_UNJUDGED": eventUnjudged, "EVENT_OTHERWISE": eventOtherwise,
 		"EVENT_CUT_RESOURCE": eventCutResource, "EVENT_CUT_EXE": eventCutExe, "EVENT_CUT_PARENT": eventCutParent,
 		"KIND_EXEC": int(lsm.KindExec), "KIND_READ": int(lsm.KindRead), "KIND_WRITE": int(lsm.KindWrite),
@@ -53,7 +71,7 @@ func TestConstantsMatchTheHeader(t *testing.T) {
 
 // Events name their hook by its place in the table.
 func TestHooksMatchThePrograms(t *testing.T) {
-	text, err := os.ReadFile("bpf/engine.c")
+	text, err := os.ReadFile("bpf/hooks.h")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +84,7 @@ func TestHooksMatchThePrograms(t *testing.T) {
 		inGo = append(inGo, h.name)
 	}
 	if diff := cmp.Diff(inC, inGo); diff != "" {
-		t.Errorf("engine.c (-) and hooks.go (+):\n%s", diff)
+		t.Errorf("hooks.h (-) and hooks.go (+):\n%s", diff)
 	}
 	spec, err := loadEngine()
 	if err != nil {

@@ -13,9 +13,12 @@ import (
 	"github.com/hostarmor/hostarmor/lsm/compile"
 )
 
-func (e *Engine) outers() []*ebpf.Map {
-	m := e.maps
-	return []*ebpf.Map{m.Edges, m.States, m.Globs, m.Labels, m.Roles, m.Verdicts, m.Hits, m.Roots}
+func outers(m *engineMaps) map[string]*ebpf.Map {
+	return map[string]*ebpf.Map{
+		engineMapEdges: m.Edges, engineMapStates: m.States, engineMapGlobs: m.Globs, engineMapLabels: m.Labels, engineMapApplets: m.Applets,
+		engineMapRoles: m.Roles, engineMapRows: m.Rows, engineMapVerdicts: m.Verdicts, engineMapUsers: m.Users, engineMapClasses: m.Classes,
+		engineMapActs: m.Acts, engineMapTraces: m.Traces, engineMapHits: m.Hits, engineMapRoots: m.Roots, engineMapLinks: m.Links,
+	}
 }
 
 // inner opens a table of the generation in force.
@@ -56,64 +59,98 @@ func (e *Engine) Bind(host lsm.Host) error {
 	if e.ruleset == nil {
 		return errors.New("bind the mount table: no ruleset of this daemon is in force")
 	}
-	p, err := compile.Place(e.ruleset, host.Mounts)
+	parts, placement, err := assemble(e.ruleset, host)
 	if err != nil {
-		return fmt.Errorf("bind the rules to the mount table: %w", err)
+		return err
 	}
 	header, err := e.header()
 	if err != nil {
 		return err
 	}
-	if header == nil || header.Placement != placementHash(&p) {
+	if header == nil || header.Placement != placementHash(placement) {
 		txn, err := e.Prepare(e.ruleset, e.mode, host)
 		if err != nil {
 			return err
 		}
 		return txn.Commit()
 	}
-	return e.bindRoots(&p, host.Mounts)
+	return e.bind(parts, host.Mounts)
 }
 
-// bindRoots makes the rows of the superblocks in force those of p.
-func (e *Engine) bindRoots(p *compile.Placement, mounts []lsm.Mount) error {
+// bind makes the rows of superblocks and links in force those of p.
+func (e *Engine) bind(p *parts, mounts []lsm.Mount) error {
+	if err := e.look(mounts); err != nil {
+		return err
+	}
 	roots, err := e.inner(e.maps.Roots)
 	if err != nil {
 		return err
 	}
 	defer roots.Close()
-	before := map[engineRoot]uint32{}
-	var key engineRoot
-	var state uint32
-	iterator := roots.Iterate()
-	for iterator.Next(&key, &state) {
-		before[key] = state
+	want := map[engineRoot]uint32{}
+	for key, state := range p.rootRows() {
+		want[key] = state
 	}
-	if err := iterator.Err(); err != nil {
-		return fmt.Errorf("read the bound file systems: %w", err)
+	changed, err := renew(roots, want, true)
+	if err != nil {
+		return fmt.Errorf("bind the file systems: %w", err)
 	}
-	changed := false
-	for _, s := range p.Starts {
-		key := engineRoot{Device: s.Device}
-		state, known := before[key]
-		delete(before, key)
-		if known && state == uint32(s.State) {
-			continue
-		}
-		changed = changed || known
-		if err := roots.Put(&key, uint32(s.State)); err != nil {
-			return fmt.Errorf("bind file system %s: %w", device(s.Device), err)
-		}
+	links, err := e.inner(e.maps.Links)
+	if err != nil {
+		return err
 	}
-	for key := range before {
-		if err := roots.Delete(&key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return fmt.Errorf("unbind file system %s: %w", device(key.Device), err)
-		}
+	defer links.Close()
+	linked := map[engineLinkKey]uint32{}
+	for _, l := range p.links {
+		linked[l.key] = l.label
+	}
+	// What the kernel saw being linked stays.
+	more, err := renew(links, linked, false)
+	if err != nil {
+		return fmt.Errorf("bind the hard links: %w", err)
 	}
 	e.names.Store(newNames(mounts))
-	if changed {
+	if changed || more {
 		return e.advance(1) // a label that was cached may be another now
 	}
 	return nil
+}
+
+// renew writes the rows that are wanted, and where all is set deletes others. It
+// reports whether a verdict could change by that: a row that no decision could
+// have found before changes none unless it is a link's.
+func renew[K comparable](m *ebpf.Map, want map[K]uint32, all bool) (bool, error) {
+	before := map[K]uint32{}
+	var key K
+	var value uint32
+	iterator := m.Iterate()
+	for iterator.Next(&key, &value) {
+		before[key] = value
+	}
+	if err := iterator.Err(); err != nil {
+		return false, err
+	}
+	changed := false
+	for key, value := range want {
+		old, known := before[key]
+		delete(before, key)
+		if known && old == value {
+			continue
+		}
+		changed = changed || known || !all
+		if err := m.Put(&key, value); err != nil {
+			return changed, fmt.Errorf("%+v: %w", key, err)
+		}
+	}
+	if !all {
+		return changed, nil
+	}
+	for key := range before {
+		if err := m.Delete(&key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return changed, fmt.Errorf("%+v: %w", key, err)
+		}
+	}
+	return changed, nil
 }
 
 func device(dev uint32) string { return fmt.Sprintf("%d:%d", dev>>20, dev&(1<<20-1)) }

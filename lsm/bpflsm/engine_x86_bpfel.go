@@ -13,6 +13,18 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type engineActKey struct {
+	_    structs.HostLayout
+	Role uint32
+	Act  uint32
+}
+
+type engineApplet struct {
+	_     structs.HostLayout
+	Label uint32
+	Name  [60]int8
+}
+
 type engineCached struct {
 	_         structs.HostLayout
 	Word      uint64
@@ -23,7 +35,8 @@ type engineCached struct {
 	Label     uint32
 	Kinds     uint8
 	BaseKinds uint8
-	View      uint16
+	Flags     uint8
+	Unused    uint8
 	_         [4]byte
 }
 
@@ -45,6 +58,8 @@ type engineDaemon struct {
 	Owner     uint32
 	Tgid      uint32
 	HostMntns uint32
+	HostRoot  uint32
+	Pins      uint32
 	Unused    uint32
 }
 
@@ -76,7 +91,7 @@ type engineEvent struct {
 	Flags          uint8
 	Hook           uint8
 	Comm           [16]int8
-	Unused         uint32
+	Target         uint32
 }
 
 type engineGeneration struct {
@@ -87,24 +102,55 @@ type engineGeneration struct {
 	Kinds     uint32
 	Blocks    uint32
 	Rules     uint32
-	Unused    uint32
+	Units     uint32
+	Acts      uint64
+	UserRows  uint32
+	LoginRows uint32
 	Placement uint64
 	Digest    [32]uint8
 	Base      engineRole
 }
 
+type engineIdentity struct {
+	_        structs.HostLayout
+	Cgroup   uint64
+	Unit     uint64
+	Uid      uint32
+	Euid     uint32
+	Login    uint32
+	Program  uint32
+	User     uint32
+	Workload uint32
+	Role     uint32
+	Base     uint32
+}
+
 type engineLabel struct {
 	_         structs.HostLayout
 	Program   uint32
+	Owned     uint32
 	Kinds     uint8
 	BaseKinds uint8
-	Unused    uint16
+	Flags     uint8
+	Unused    uint8
+}
+
+type engineLinkKey struct {
+	_      structs.HostLayout
+	Inode  uint64
+	Device uint32
+	Index  uint32
 }
 
 type engineRole struct {
 	_         structs.HostLayout
 	Id        uint32
 	Base      uint32
+	Blocks    uint8
+	RawBlocks uint8
+	Unused    uint16
+	Unused2   uint32
+	System    engineCell
 	Otherwise engineVerdict
 }
 
@@ -134,10 +180,33 @@ type engineState struct {
 type engineSubject struct {
 	_          structs.HostLayout
 	Generation uint64
-	Program    uint32
-	ExeDevice  uint32
+	Now        engineIdentity
 	ExeInode   uint64
+	ExeDevice  uint32
+	Called     uint32
+	MovedTo    uint64
 	Renames    uint64
+	HomeUnit   uint64
+	MovedBy    uint8
+	ForkedBy   uint8
+	Held       uint8
+	HomeLevels uint8
+	Alien      uint8
+	Unused     [3]uint8
+	Home       [192]int8
+}
+
+type engineTraceKey struct {
+	_       structs.HostLayout
+	Role    uint32
+	Program uint32
+}
+
+type engineUserRow struct {
+	_      structs.HostLayout
+	Bits   uint64
+	First  uint32
+	Unused uint32
 }
 
 type engineVerdict struct {
@@ -155,57 +224,102 @@ type engineVerdictKey struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	engineMapControls            = "controls"
-	engineMapDaemons             = "daemons"
-	engineMapEdges               = "edges"
-	engineMapEvents              = "events"
-	engineMapGenerations         = "generations"
-	engineMapGlobs               = "globs"
-	engineMapHits                = "hits"
-	engineMapInodes              = "inodes"
-	engineMapLabels              = "labels"
-	engineMapLosses              = "losses"
-	engineMapRoles               = "roles"
-	engineMapRoots               = "roots"
-	engineMapStates              = "states"
-	engineMapSubjects            = "subjects"
-	engineMapVerdicts            = "verdicts"
-	engineProgAdvance            = "advance"
-	engineProgBprmCheckSecurity  = "bprm_check_security"
-	engineProgBprmCommittedCreds = "bprm_committed_creds"
-	engineProgFileOpen           = "file_open"
-	engineProgInodeRemoveAcl     = "inode_remove_acl"
-	engineProgInodeRemovexattr   = "inode_removexattr"
-	engineProgInodeSetAcl        = "inode_set_acl"
-	engineProgInodeSetxattr      = "inode_setxattr"
-	engineProgMmapFile           = "mmap_file"
-	engineProgPathChmod          = "path_chmod"
-	engineProgPathChown          = "path_chown"
-	engineProgPathLink           = "path_link"
-	engineProgPathMkdir          = "path_mkdir"
-	engineProgPathMknod          = "path_mknod"
-	engineProgPathRename         = "path_rename"
-	engineProgPathRmdir          = "path_rmdir"
-	engineProgPathSymlink        = "path_symlink"
-	engineProgPathTruncate       = "path_truncate"
-	engineProgPathUnlink         = "path_unlink"
-	engineProgProbeParent        = "probe_parent"
-	engineProgRenameBegin        = "rename_begin"
-	engineProgRenameEnd          = "rename_end"
-	engineProgTaskAlloc          = "task_alloc"
-	engineVarArgumentsOnly       = "arguments_only"
-	engineVarEdgeType            = "edge_type"
-	engineVarEventType           = "event_type"
-	engineVarLabelType           = "label_type"
-	engineVarMoving              = "moving"
-	engineVarOwner               = "owner"
-	engineVarRoleKeyType         = "role_key_type"
-	engineVarRoleType            = "role_type"
-	engineVarRootType            = "root_type"
-	engineVarStateType           = "state_type"
-	engineVarUnknown             = "unknown"
-	engineVarVerdictKeyType      = "verdict_key_type"
-	engineVarVerdictType         = "verdict_type"
+	engineMapActs                   = "acts"
+	engineMapApplets                = "applets"
+	engineMapClasses                = "classes"
+	engineMapControls               = "controls"
+	engineMapDaemons                = "daemons"
+	engineMapEdges                  = "edges"
+	engineMapEvents                 = "events"
+	engineMapGenerations            = "generations"
+	engineMapGlobs                  = "globs"
+	engineMapGuardedMaps            = "guarded_maps"
+	engineMapGuardedPrograms        = "guarded_programs"
+	engineMapHits                   = "hits"
+	engineMapInodes                 = "inodes"
+	engineMapLabels                 = "labels"
+	engineMapLinks                  = "links"
+	engineMapLosses                 = "losses"
+	engineMapRoles                  = "roles"
+	engineMapRoots                  = "roots"
+	engineMapRows                   = "rows"
+	engineMapStates                 = "states"
+	engineMapSubjects               = "subjects"
+	engineMapTraces                 = "traces"
+	engineMapUsers                  = "users"
+	engineMapVerdicts               = "verdicts"
+	engineProgAdvance               = "advance"
+	engineProgBpf                   = "bpf"
+	engineProgBpfMap                = "bpf_map"
+	engineProgBpfProg               = "bpf_prog"
+	engineProgBpfProgAllocSecurity  = "bpf_prog_alloc_security"
+	engineProgBpfProgLoad           = "bpf_prog_load"
+	engineProgBprmCheckSecurity     = "bprm_check_security"
+	engineProgBprmCommittedCreds    = "bprm_committed_creds"
+	engineProgBprmCredsFromFile     = "bprm_creds_from_file"
+	engineProgCapable               = "capable"
+	engineProgCgroupMoved           = "cgroup_moved"
+	engineProgFileIoctl             = "file_ioctl"
+	engineProgFileIoctlCompat       = "file_ioctl_compat"
+	engineProgFileMprotect          = "file_mprotect"
+	engineProgFileOpen              = "file_open"
+	engineProgFileSendSigiotask     = "file_send_sigiotask"
+	engineProgInodeFileSetattr      = "inode_file_setattr"
+	engineProgInodeInitSecurityAnon = "inode_init_security_anon"
+	engineProgInodeRemoveAcl        = "inode_remove_acl"
+	engineProgInodeRemovexattr      = "inode_removexattr"
+	engineProgInodeSetAcl           = "inode_set_acl"
+	engineProgInodeSetattr          = "inode_setattr"
+	engineProgInodeSetxattr         = "inode_setxattr"
+	engineProgKernelLoadData        = "kernel_load_data"
+	engineProgKernelModuleRequest   = "kernel_module_request"
+	engineProgKernelReadFile        = "kernel_read_file"
+	engineProgMmapFile              = "mmap_file"
+	engineProgMoveMount             = "move_mount"
+	engineProgPathChmod             = "path_chmod"
+	engineProgPathChown             = "path_chown"
+	engineProgPathLink              = "path_link"
+	engineProgPathMkdir             = "path_mkdir"
+	engineProgPathMknod             = "path_mknod"
+	engineProgPathRename            = "path_rename"
+	engineProgPathRmdir             = "path_rmdir"
+	engineProgPathSymlink           = "path_symlink"
+	engineProgPathTruncate          = "path_truncate"
+	engineProgPathUnlink            = "path_unlink"
+	engineProgProbeParent           = "probe_parent"
+	engineProgPtraceAccessCheck     = "ptrace_access_check"
+	engineProgPtraceTraceme         = "ptrace_traceme"
+	engineProgRenameBegin           = "rename_begin"
+	engineProgRenameEnd             = "rename_end"
+	engineProgSbKernMount           = "sb_kern_mount"
+	engineProgSbMount               = "sb_mount"
+	engineProgSbPivotroot           = "sb_pivotroot"
+	engineProgSbRemount             = "sb_remount"
+	engineProgSbUmount              = "sb_umount"
+	engineProgTaskAlloc             = "task_alloc"
+	engineProgTaskKill              = "task_kill"
+	engineProgTaskPrctl             = "task_prctl"
+	engineProgTaskSetrlimit         = "task_setrlimit"
+	engineProgUsernsCreate          = "userns_create"
+	engineVarActKeyType             = "act_key_type"
+	engineVarAppletType             = "applet_type"
+	engineVarArgumentsOnly          = "arguments_only"
+	engineVarEdgeType               = "edge_type"
+	engineVarEventType              = "event_type"
+	engineVarLabelType              = "label_type"
+	engineVarLinkKeyType            = "link_key_type"
+	engineVarMoving                 = "moving"
+	engineVarOwner                  = "owner"
+	engineVarRoleKeyType            = "role_key_type"
+	engineVarRoleType               = "role_type"
+	engineVarRootType               = "root_type"
+	engineVarSetattrIdmap           = "setattr_idmap"
+	engineVarStateType              = "state_type"
+	engineVarTraceKeyType           = "trace_key_type"
+	engineVarUnknown                = "unknown"
+	engineVarUserRowType            = "user_row_type"
+	engineVarVerdictKeyType         = "verdict_key_type"
+	engineVarVerdictType            = "verdict_type"
 )
 
 // loadEngine returns the embedded CollectionSpec for engine.
@@ -250,67 +364,112 @@ type engineSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type engineProgramSpecs struct {
-	Advance            *ebpf.ProgramSpec `ebpf:"advance"`
-	BprmCheckSecurity  *ebpf.ProgramSpec `ebpf:"bprm_check_security"`
-	BprmCommittedCreds *ebpf.ProgramSpec `ebpf:"bprm_committed_creds"`
-	FileOpen           *ebpf.ProgramSpec `ebpf:"file_open"`
-	InodeRemoveAcl     *ebpf.ProgramSpec `ebpf:"inode_remove_acl"`
-	InodeRemovexattr   *ebpf.ProgramSpec `ebpf:"inode_removexattr"`
-	InodeSetAcl        *ebpf.ProgramSpec `ebpf:"inode_set_acl"`
-	InodeSetxattr      *ebpf.ProgramSpec `ebpf:"inode_setxattr"`
-	MmapFile           *ebpf.ProgramSpec `ebpf:"mmap_file"`
-	PathChmod          *ebpf.ProgramSpec `ebpf:"path_chmod"`
-	PathChown          *ebpf.ProgramSpec `ebpf:"path_chown"`
-	PathLink           *ebpf.ProgramSpec `ebpf:"path_link"`
-	PathMkdir          *ebpf.ProgramSpec `ebpf:"path_mkdir"`
-	PathMknod          *ebpf.ProgramSpec `ebpf:"path_mknod"`
-	PathRename         *ebpf.ProgramSpec `ebpf:"path_rename"`
-	PathRmdir          *ebpf.ProgramSpec `ebpf:"path_rmdir"`
-	PathSymlink        *ebpf.ProgramSpec `ebpf:"path_symlink"`
-	PathTruncate       *ebpf.ProgramSpec `ebpf:"path_truncate"`
-	PathUnlink         *ebpf.ProgramSpec `ebpf:"path_unlink"`
-	ProbeParent        *ebpf.ProgramSpec `ebpf:"probe_parent"`
-	RenameBegin        *ebpf.ProgramSpec `ebpf:"rename_begin"`
-	RenameEnd          *ebpf.ProgramSpec `ebpf:"rename_end"`
-	TaskAlloc          *ebpf.ProgramSpec `ebpf:"task_alloc"`
+	Advance               *ebpf.ProgramSpec `ebpf:"advance"`
+	Bpf                   *ebpf.ProgramSpec `ebpf:"bpf"`
+	BpfMap                *ebpf.ProgramSpec `ebpf:"bpf_map"`
+	BpfProg               *ebpf.ProgramSpec `ebpf:"bpf_prog"`
+	BpfProgAllocSecurity  *ebpf.ProgramSpec `ebpf:"bpf_prog_alloc_security"`
+	BpfProgLoad           *ebpf.ProgramSpec `ebpf:"bpf_prog_load"`
+	BprmCheckSecurity     *ebpf.ProgramSpec `ebpf:"bprm_check_security"`
+	BprmCommittedCreds    *ebpf.ProgramSpec `ebpf:"bprm_committed_creds"`
+	BprmCredsFromFile     *ebpf.ProgramSpec `ebpf:"bprm_creds_from_file"`
+	Capable               *ebpf.ProgramSpec `ebpf:"capable"`
+	CgroupMoved           *ebpf.ProgramSpec `ebpf:"cgroup_moved"`
+	FileIoctl             *ebpf.ProgramSpec `ebpf:"file_ioctl"`
+	FileIoctlCompat       *ebpf.ProgramSpec `ebpf:"file_ioctl_compat"`
+	FileMprotect          *ebpf.ProgramSpec `ebpf:"file_mprotect"`
+	FileOpen              *ebpf.ProgramSpec `ebpf:"file_open"`
+	FileSendSigiotask     *ebpf.ProgramSpec `ebpf:"file_send_sigiotask"`
+	InodeFileSetattr      *ebpf.ProgramSpec `ebpf:"inode_file_setattr"`
+	InodeInitSecurityAnon *ebpf.ProgramSpec `ebpf:"inode_init_security_anon"`
+	InodeRemoveAcl        *ebpf.ProgramSpec `ebpf:"inode_remove_acl"`
+	InodeRemovexattr      *ebpf.ProgramSpec `ebpf:"inode_removexattr"`
+	InodeSetAcl           *ebpf.ProgramSpec `ebpf:"inode_set_acl"`
+	InodeSetattr          *ebpf.ProgramSpec `ebpf:"inode_setattr"`
+	InodeSetxattr         *ebpf.ProgramSpec `ebpf:"inode_setxattr"`
+	KernelLoadData        *ebpf.ProgramSpec `ebpf:"kernel_load_data"`
+	KernelModuleRequest   *ebpf.ProgramSpec `ebpf:"kernel_module_request"`
+	KernelReadFile        *ebpf.ProgramSpec `ebpf:"kernel_read_file"`
+	MmapFile              *ebpf.ProgramSpec `ebpf:"mmap_file"`
+	MoveMount             *ebpf.ProgramSpec `ebpf:"move_mount"`
+	PathChmod             *ebpf.ProgramSpec `ebpf:"path_chmod"`
+	PathChown             *ebpf.ProgramSpec `ebpf:"path_chown"`
+	PathLink              *ebpf.ProgramSpec `ebpf:"path_link"`
+	PathMkdir             *ebpf.ProgramSpec `ebpf:"path_mkdir"`
+	PathMknod             *ebpf.ProgramSpec `ebpf:"path_mknod"`
+	PathRename            *ebpf.ProgramSpec `ebpf:"path_rename"`
+	PathRmdir             *ebpf.ProgramSpec `ebpf:"path_rmdir"`
+	PathSymlink           *ebpf.ProgramSpec `ebpf:"path_symlink"`
+	PathTruncate          *ebpf.ProgramSpec `ebpf:"path_truncate"`
+	PathUnlink            *ebpf.ProgramSpec `ebpf:"path_unlink"`
+	ProbeParent           *ebpf.ProgramSpec `ebpf:"probe_parent"`
+	PtraceAccessCheck     *ebpf.ProgramSpec `ebpf:"ptrace_access_check"`
+	PtraceTraceme         *ebpf.ProgramSpec `ebpf:"ptrace_traceme"`
+	RenameBegin           *ebpf.ProgramSpec `ebpf:"rename_begin"`
+	RenameEnd             *ebpf.ProgramSpec `ebpf:"rename_end"`
+	SbKernMount           *ebpf.ProgramSpec `ebpf:"sb_kern_mount"`
+	SbMount               *ebpf.ProgramSpec `ebpf:"sb_mount"`
+	SbPivotroot           *ebpf.ProgramSpec `ebpf:"sb_pivotroot"`
+	SbRemount             *ebpf.ProgramSpec `ebpf:"sb_remount"`
+	SbUmount              *ebpf.ProgramSpec `ebpf:"sb_umount"`
+	TaskAlloc             *ebpf.ProgramSpec `ebpf:"task_alloc"`
+	TaskKill              *ebpf.ProgramSpec `ebpf:"task_kill"`
+	TaskPrctl             *ebpf.ProgramSpec `ebpf:"task_prctl"`
+	TaskSetrlimit         *ebpf.ProgramSpec `ebpf:"task_setrlimit"`
+	UsernsCreate          *ebpf.ProgramSpec `ebpf:"userns_create"`
 }
 
 // engineMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type engineMapSpecs struct {
-	Controls    *ebpf.MapSpec `ebpf:"controls"`
-	Daemons     *ebpf.MapSpec `ebpf:"daemons"`
-	Edges       *ebpf.MapSpec `ebpf:"edges"`
-	Events      *ebpf.MapSpec `ebpf:"events"`
-	Generations *ebpf.MapSpec `ebpf:"generations"`
-	Globs       *ebpf.MapSpec `ebpf:"globs"`
-	Hits        *ebpf.MapSpec `ebpf:"hits"`
-	Inodes      *ebpf.MapSpec `ebpf:"inodes"`
-	Labels      *ebpf.MapSpec `ebpf:"labels"`
-	Losses      *ebpf.MapSpec `ebpf:"losses"`
-	Roles       *ebpf.MapSpec `ebpf:"roles"`
-	Roots       *ebpf.MapSpec `ebpf:"roots"`
-	States      *ebpf.MapSpec `ebpf:"states"`
-	Subjects    *ebpf.MapSpec `ebpf:"subjects"`
-	Verdicts    *ebpf.MapSpec `ebpf:"verdicts"`
+	Acts            *ebpf.MapSpec `ebpf:"acts"`
+	Applets         *ebpf.MapSpec `ebpf:"applets"`
+	Classes         *ebpf.MapSpec `ebpf:"classes"`
+	Controls        *ebpf.MapSpec `ebpf:"controls"`
+	Daemons         *ebpf.MapSpec `ebpf:"daemons"`
+	Edges           *ebpf.MapSpec `ebpf:"edges"`
+	Events          *ebpf.MapSpec `ebpf:"events"`
+	Generations     *ebpf.MapSpec `ebpf:"generations"`
+	Globs           *ebpf.MapSpec `ebpf:"globs"`
+	GuardedMaps     *ebpf.MapSpec `ebpf:"guarded_maps"`
+	GuardedPrograms *ebpf.MapSpec `ebpf:"guarded_programs"`
+	Hits            *ebpf.MapSpec `ebpf:"hits"`
+	Inodes          *ebpf.MapSpec `ebpf:"inodes"`
+	Labels          *ebpf.MapSpec `ebpf:"labels"`
+	Links           *ebpf.MapSpec `ebpf:"links"`
+	Losses          *ebpf.MapSpec `ebpf:"losses"`
+	Roles           *ebpf.MapSpec `ebpf:"roles"`
+	Roots           *ebpf.MapSpec `ebpf:"roots"`
+	Rows            *ebpf.MapSpec `ebpf:"rows"`
+	States          *ebpf.MapSpec `ebpf:"states"`
+	Subjects        *ebpf.MapSpec `ebpf:"subjects"`
+	Traces          *ebpf.MapSpec `ebpf:"traces"`
+	Users           *ebpf.MapSpec `ebpf:"users"`
+	Verdicts        *ebpf.MapSpec `ebpf:"verdicts"`
 }
 
 // engineVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type engineVariableSpecs struct {
+	ActKeyType     *ebpf.VariableSpec `ebpf:"act_key_type"`
+	AppletType     *ebpf.VariableSpec `ebpf:"applet_type"`
 	ArgumentsOnly  *ebpf.VariableSpec `ebpf:"arguments_only"`
 	EdgeType       *ebpf.VariableSpec `ebpf:"edge_type"`
 	EventType      *ebpf.VariableSpec `ebpf:"event_type"`
 	LabelType      *ebpf.VariableSpec `ebpf:"label_type"`
+	LinkKeyType    *ebpf.VariableSpec `ebpf:"link_key_type"`
 	Moving         *ebpf.VariableSpec `ebpf:"moving"`
 	Owner          *ebpf.VariableSpec `ebpf:"owner"`
 	RoleKeyType    *ebpf.VariableSpec `ebpf:"role_key_type"`
 	RoleType       *ebpf.VariableSpec `ebpf:"role_type"`
 	RootType       *ebpf.VariableSpec `ebpf:"root_type"`
+	SetattrIdmap   *ebpf.VariableSpec `ebpf:"setattr_idmap"`
 	StateType      *ebpf.VariableSpec `ebpf:"state_type"`
+	TraceKeyType   *ebpf.VariableSpec `ebpf:"trace_key_type"`
 	Unknown        *ebpf.VariableSpec `ebpf:"unknown"`
+	UserRowType    *ebpf.VariableSpec `ebpf:"user_row_type"`
 	VerdictKeyType *ebpf.VariableSpec `ebpf:"verdict_key_type"`
 	VerdictType    *ebpf.VariableSpec `ebpf:"verdict_type"`
 }
@@ -335,39 +494,57 @@ func (o *engineObjects) Close() error {
 //
 // It can be passed to loadEngineObjects or ebpf.CollectionSpec.LoadAndAssign.
 type engineMaps struct {
-	Controls    *ebpf.Map `ebpf:"controls"`
-	Daemons     *ebpf.Map `ebpf:"daemons"`
-	Edges       *ebpf.Map `ebpf:"edges"`
-	Events      *ebpf.Map `ebpf:"events"`
-	Generations *ebpf.Map `ebpf:"generations"`
-	Globs       *ebpf.Map `ebpf:"globs"`
-	Hits        *ebpf.Map `ebpf:"hits"`
-	Inodes      *ebpf.Map `ebpf:"inodes"`
-	Labels      *ebpf.Map `ebpf:"labels"`
-	Losses      *ebpf.Map `ebpf:"losses"`
-	Roles       *ebpf.Map `ebpf:"roles"`
-	Roots       *ebpf.Map `ebpf:"roots"`
-	States      *ebpf.Map `ebpf:"states"`
-	Subjects    *ebpf.Map `ebpf:"subjects"`
-	Verdicts    *ebpf.Map `ebpf:"verdicts"`
+	Acts            *ebpf.Map `ebpf:"acts"`
+	Applets         *ebpf.Map `ebpf:"applets"`
+	Classes         *ebpf.Map `ebpf:"classes"`
+	Controls        *ebpf.Map `ebpf:"controls"`
+	Daemons         *ebpf.Map `ebpf:"daemons"`
+	Edges           *ebpf.Map `ebpf:"edges"`
+	Events          *ebpf.Map `ebpf:"events"`
+	Generations     *ebpf.Map `ebpf:"generations"`
+	Globs           *ebpf.Map `ebpf:"globs"`
+	GuardedMaps     *ebpf.Map `ebpf:"guarded_maps"`
+	GuardedPrograms *ebpf.Map `ebpf:"guarded_programs"`
+	Hits            *ebpf.Map `ebpf:"hits"`
+	Inodes          *ebpf.Map `ebpf:"inodes"`
+	Labels          *ebpf.Map `ebpf:"labels"`
+	Links           *ebpf.Map `ebpf:"links"`
+	Losses          *ebpf.Map `ebpf:"losses"`
+	Roles           *ebpf.Map `ebpf:"roles"`
+	Roots           *ebpf.Map `ebpf:"roots"`
+	Rows            *ebpf.Map `ebpf:"rows"`
+	States          *ebpf.Map `ebpf:"states"`
+	Subjects        *ebpf.Map `ebpf:"subjects"`
+	Traces          *ebpf.Map `ebpf:"traces"`
+	Users           *ebpf.Map `ebpf:"users"`
+	Verdicts        *ebpf.Map `ebpf:"verdicts"`
 }
 
 func (m *engineMaps) Close() error {
 	return _EngineClose(
+		m.Acts,
+		m.Applets,
+		m.Classes,
 		m.Controls,
 		m.Daemons,
 		m.Edges,
 		m.Events,
 		m.Generations,
 		m.Globs,
+		m.GuardedMaps,
+		m.GuardedPrograms,
 		m.Hits,
 		m.Inodes,
 		m.Labels,
+		m.Links,
 		m.Losses,
 		m.Roles,
 		m.Roots,
+		m.Rows,
 		m.States,
 		m.Subjects,
+		m.Traces,
+		m.Users,
 		m.Verdicts,
 	)
 }
@@ -376,17 +553,23 @@ func (m *engineMaps) Close() error {
 //
 // It can be passed to loadEngineObjects or ebpf.CollectionSpec.LoadAndAssign.
 type engineVariables struct {
+	ActKeyType     *ebpf.Variable `ebpf:"act_key_type"`
+	AppletType     *ebpf.Variable `ebpf:"applet_type"`
 	ArgumentsOnly  *ebpf.Variable `ebpf:"arguments_only"`
 	EdgeType       *ebpf.Variable `ebpf:"edge_type"`
 	EventType      *ebpf.Variable `ebpf:"event_type"`
 	LabelType      *ebpf.Variable `ebpf:"label_type"`
+	LinkKeyType    *ebpf.Variable `ebpf:"link_key_type"`
 	Moving         *ebpf.Variable `ebpf:"moving"`
 	Owner          *ebpf.Variable `ebpf:"owner"`
 	RoleKeyType    *ebpf.Variable `ebpf:"role_key_type"`
 	RoleType       *ebpf.Variable `ebpf:"role_type"`
 	RootType       *ebpf.Variable `ebpf:"root_type"`
+	SetattrIdmap   *ebpf.Variable `ebpf:"setattr_idmap"`
 	StateType      *ebpf.Variable `ebpf:"state_type"`
+	TraceKeyType   *ebpf.Variable `ebpf:"trace_key_type"`
 	Unknown        *ebpf.Variable `ebpf:"unknown"`
+	UserRowType    *ebpf.Variable `ebpf:"user_row_type"`
 	VerdictKeyType *ebpf.Variable `ebpf:"verdict_key_type"`
 	VerdictType    *ebpf.Variable `ebpf:"verdict_type"`
 }
@@ -395,42 +578,91 @@ type engineVariables struct {
 //
 // It can be passed to loadEngineObjects or ebpf.CollectionSpec.LoadAndAssign.
 type enginePrograms struct {
-	Advance            *ebpf.Program `ebpf:"advance"`
-	BprmCheckSecurity  *ebpf.Program `ebpf:"bprm_check_security"`
-	BprmCommittedCreds *ebpf.Program `ebpf:"bprm_committed_creds"`
-	FileOpen           *ebpf.Program `ebpf:"file_open"`
-	InodeRemoveAcl     *ebpf.Program `ebpf:"inode_remove_acl"`
-	InodeRemovexattr   *ebpf.Program `ebpf:"inode_removexattr"`
-	InodeSetAcl        *ebpf.Program `ebpf:"inode_set_acl"`
-	InodeSetxattr      *ebpf.Program `ebpf:"inode_setxattr"`
-	MmapFile           *ebpf.Program `ebpf:"mmap_file"`
-	PathChmod          *ebpf.Program `ebpf:"path_chmod"`
-	PathChown          *ebpf.Program `ebpf:"path_chown"`
-	PathLink           *ebpf.Program `ebpf:"path_link"`
-	PathMkdir          *ebpf.Program `ebpf:"path_mkdir"`
-	PathMknod          *ebpf.Program `ebpf:"path_mknod"`
-	PathRename         *ebpf.Program `ebpf:"path_rename"`
-	PathRmdir          *ebpf.Program `ebpf:"path_rmdir"`
-	PathSymlink        *ebpf.Program `ebpf:"path_symlink"`
-	PathTruncate       *ebpf.Program `ebpf:"path_truncate"`
-	PathUnlink         *ebpf.Program `ebpf:"path_unlink"`
-	ProbeParent        *ebpf.Program `ebpf:"probe_parent"`
-	RenameBegin        *ebpf.Program `ebpf:"rename_begin"`
-	RenameEnd          *ebpf.Program `ebpf:"rename_end"`
-	TaskAlloc          *ebpf.Program `ebpf:"task_alloc"`
+	Advance               *ebpf.Program `ebpf:"advance"`
+	Bpf                   *ebpf.Program `ebpf:"bpf"`
+	BpfMap                *ebpf.Program `ebpf:"bpf_map"`
+	BpfProg               *ebpf.Program `ebpf:"bpf_prog"`
+	BpfProgAllocSecurity  *ebpf.Program `ebpf:"bpf_prog_alloc_security"`
+	BpfProgLoad           *ebpf.Program `ebpf:"bpf_prog_load"`
+	BprmCheckSecurity     *ebpf.Program `ebpf:"bprm_check_security"`
+	BprmCommittedCreds    *ebpf.Program `ebpf:"bprm_committed_creds"`
+	BprmCredsFromFile     *ebpf.Program `ebpf:"bprm_creds_from_file"`
+	Capable               *ebpf.Program `ebpf:"capable"`
+	CgroupMoved           *ebpf.Program `ebpf:"cgroup_moved"`
+	FileIoctl             *ebpf.Program `ebpf:"file_ioctl"`
+	FileIoctlCompat       *ebpf.Program `ebpf:"file_ioctl_compat"`
+	FileMprotect          *ebpf.Program `ebpf:"file_mprotect"`
+	FileOpen              *ebpf.Program `ebpf:"file_open"`
+	FileSendSigiotask     *ebpf.Program `ebpf:"file_send_sigiotask"`
+	InodeFileSetattr      *ebpf.Program `ebpf:"inode_file_setattr"`
+	InodeInitSecurityAnon *ebpf.Program `ebpf:"inode_init_security_anon"`
+	InodeRemoveAcl        *ebpf.Program `ebpf:"inode_remove_acl"`
+	InodeRemovexattr      *ebpf.Program `ebpf:"inode_removexattr"`
+	InodeSetAcl           *ebpf.Program `ebpf:"inode_set_acl"`
+	InodeSetattr          *ebpf.Program `ebpf:"inode_setattr"`
+	InodeSetxattr         *ebpf.Program `ebpf:"inode_setxattr"`
+	KernelLoadData        *ebpf.Program `ebpf:"kernel_load_data"`
+	KernelModuleRequest   *ebpf.Program `ebpf:"kernel_module_request"`
+	KernelReadFile        *ebpf.Program `ebpf:"kernel_read_file"`
+	MmapFile              *ebpf.Program `ebpf:"mmap_file"`
+	MoveMount             *ebpf.Program `ebpf:"move_mount"`
+	PathChmod             *ebpf.Program `ebpf:"path_chmod"`
+	PathChown             *ebpf.Program `ebpf:"path_chown"`
+	PathLink              *ebpf.Program `ebpf:"path_link"`
+	PathMkdir             *ebpf.Program `ebpf:"path_mkdir"`
+	PathMknod             *ebpf.Program `ebpf:"path_mknod"`
+	PathRename            *ebpf.Program `ebpf:"path_rename"`
+	PathRmdir             *ebpf.Program `ebpf:"path_rmdir"`
+	PathSymlink           *ebpf.Program `ebpf:"path_symlink"`
+	PathTruncate          *ebpf.Program `ebpf:"path_truncate"`
+	PathUnlink            *ebpf.Program `ebpf:"path_unlink"`
+	ProbeParent           *ebpf.Program `ebpf:"probe_parent"`
+	PtraceAccessCheck     *ebpf.Program `ebpf:"ptrace_access_check"`
+	PtraceTraceme         *ebpf.Program `ebpf:"ptrace_traceme"`
+	RenameBegin           *ebpf.Program `ebpf:"rename_begin"`
+	RenameEnd             *ebpf.Program `ebpf:"rename_end"`
+	SbKernMount           *ebpf.Program `ebpf:"sb_kern_mount"`
+	SbMount               *ebpf.Program `ebpf:"sb_mount"`
+	SbPivotroot           *ebpf.Program `ebpf:"sb_pivotroot"`
+	SbRemount             *ebpf.Program `ebpf:"sb_remount"`
+	SbUmount              *ebpf.Program `ebpf:"sb_umount"`
+	TaskAlloc             *ebpf.Program `ebpf:"task_alloc"`
+	TaskKill              *ebpf.Program `ebpf:"task_kill"`
+	TaskPrctl             *ebpf.Program `ebpf:"task_prctl"`
+	TaskSetrlimit         *ebpf.Program `ebpf:"task_setrlimit"`
+	UsernsCreate          *ebpf.Program `ebpf:"userns_create"`
 }
 
 func (p *enginePrograms) Close() error {
 	return _EngineClose(
 		p.Advance,
+		p.Bpf,
+		p.BpfMap,
+		p.BpfProg,
+		p.BpfProgAllocSecurity,
+		p.BpfProgLoad,
 		p.BprmCheckSecurity,
 		p.BprmCommittedCreds,
+		p.BprmCredsFromFile,
+		p.Capable,
+		p.CgroupMoved,
+		p.FileIoctl,
+		p.FileIoctlCompat,
+		p.FileMprotect,
 		p.FileOpen,
+		p.FileSendSigiotask,
+		p.InodeFileSetattr,
+		p.InodeInitSecurityAnon,
 		p.InodeRemoveAcl,
 		p.InodeRemovexattr,
 		p.InodeSetAcl,
+		p.InodeSetattr,
 		p.InodeSetxattr,
+		p.KernelLoadData,
+		p.KernelModuleRequest,
+		p.KernelReadFile,
 		p.MmapFile,
+		p.MoveMount,
 		p.PathChmod,
 		p.PathChown,
 		p.PathLink,
@@ -442,9 +674,20 @@ func (p *enginePrograms) Close() error {
 		p.PathTruncate,
 		p.PathUnlink,
 		p.ProbeParent,
+		p.PtraceAccessCheck,
+		p.PtraceTraceme,
 		p.RenameBegin,
 		p.RenameEnd,
+		p.SbKernMount,
+		p.SbMount,
+		p.SbPivotroot,
+		p.SbRemount,
+		p.SbUmount,
 		p.TaskAlloc,
+		p.TaskKill,
+		p.TaskPrctl,
+		p.TaskSetrlimit,
+		p.UsernsCreate,
 	)
 }
 

@@ -94,7 +94,13 @@ func (e *Engine) decode(raw []byte) (lsm.Denial, error) {
 		Cgroup:     fromLeaf(cgroup, false),
 		CgroupID:   h.Cgroup,
 	}
-	d.Resource = d.Resources[0]
+	if h.Kind >= firstAct {
+		d.Kind, d.Act = lsm.KindAct, lsm.Act(h.Kind)
+	}
+	if d.Kind == lsm.KindAct && h.ResourceLength == 0 && h.ResourceDevice == 0 {
+		d.Resources = []string{""} // the decision is about no file
+	}
+	d.Resource, d.Target = d.Resources[0], h.Target
 	if int(h.Hook) < len(hooks) {
 		d.Operation = hooks[h.Hook].name
 	}

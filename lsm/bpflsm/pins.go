@@ -124,6 +124,30 @@ func (e *Engine) pinPrograms() error {
 	return nil
 }
 
+// allMaps are the maps that this build's programs use, those of variables
+// included.
+func (e *Engine) allMaps() []*ebpf.Map {
+	var list []*ebpf.Map
+	_ = each(&e.objects.engineMaps, func(_ string, field reflect.Value) error {
+		if m := field.Interface().(*ebpf.Map); m != nil {
+			list = append(list, m)
+		}
+		return nil
+	})
+	return list
+}
+
+func (e *Engine) allPrograms() []*ebpf.Program {
+	var list []*ebpf.Program
+	_ = each(&e.objects.enginePrograms, func(_ string, field reflect.Value) error {
+		if p := field.Interface().(*ebpf.Program); p != nil {
+			list = append(list, p)
+		}
+		return nil
+	})
+	return list
+}
+
 // program finds a hook's program by its name in the object file.
 func (e *Engine) program(name string) *ebpf.Program {
 	var found *ebpf.Program

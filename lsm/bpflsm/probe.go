@@ -11,6 +11,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 
+	"github.com/hostarmor/hostarmor/hostpolicy"
 	"github.com/hostarmor/hostarmor/lsm"
 )
 
@@ -55,12 +56,17 @@ func (e *Engine) Probe() (lsm.Support, error) {
 	}
 	for _, h := range hooks {
 		target := h.kernelName()
-		if err := hasFunc(kernel, target); err == nil || h.before != "" && errors.Is(err, btf.ErrNotFound) {
+		if err := h.in(kernel); err == nil || h.before != "" && errors.Is(err, btf.ErrNotFound) {
 			continue
 		} else if !errors.Is(err, btf.ErrNotFound) {
 			return s, err
 		}
-		if len(h.kinds) == 0 {
+		for _, op := range h.acts {
+			if op != hostpolicy.OpTamper {
+				s.Lacks[lsm.OfSystem(op)] = fmt.Sprintf("kernel %s has no hook %s (%s)", s.Kernel, h.name, h.judges)
+			}
+		}
+		if len(h.kinds)+len(h.acts) == 0 {
 			return s, unsupported(fmt.Sprintf("kernel %s has no %s", s.Kernel, target), "use a distribution kernel, 6.1 or later")
 		}
 		for _, k := range h.kinds {
@@ -70,8 +76,20 @@ func (e *Engine) Probe() (lsm.Support, error) {
 	return s, nil
 }
 
-// without lists the hooks that this kernel lacks because another judges the
-// same there. Their programs cannot be loaded.
+// in looks for the hook in a kernel's types.
+func (h *hook) in(kernel *btf.Spec) error {
+	if !h.point {
+		return hasFunc(kernel, h.kernelName())
+	}
+	var t *btf.Typedef
+	if err := kernel.TypeByName("btf_trace_"+h.target, &t); err != nil {
+		return fmt.Errorf("look for the tracepoint %s in the kernel's types: %w", h.target, err)
+	}
+	return nil
+}
+
+// without lists the hooks that this kernel lacks. Their programs cannot be
+// loaded.
 func without() (map[string]bool, error) {
 	kernel, err := btf.LoadKernelSpec()
 	if err != nil {
@@ -79,9 +97,8 @@ func without() (map[string]bool, error) {
 	}
 	missing := map[string]bool{probeParent: true}
 	for i := range hooks {
-		if h := &hooks[i]; h.before == "" {
-			continue
-		} else if err := hasFunc(kernel, h.kernelName()); errors.Is(err, btf.ErrNotFound) {
+		h := &hooks[i]
+		if err := h.in(kernel); errors.Is(err, btf.ErrNotFound) {
 			missing[h.name] = true
 		} else if err != nil {
 			return nil, err
@@ -101,6 +118,18 @@ func fit(spec *ebpf.CollectionSpec) error {
 	}
 	if err := spec.Variables["arguments_only"].Set(strict); err != nil {
 		return fmt.Errorf("set arguments_only: %w", err)
+	}
+	kernel, err := btf.LoadKernelSpec()
+	if err != nil {
+		return fmt.Errorf("read the kernel's types: %w", err)
+	}
+	var fn *btf.Func
+	if err := kernel.TypeByName("bpf_lsm_inode_setattr", &fn); err != nil {
+		return fmt.Errorf("look for inode_setattr in the kernel's types: %w", err)
+	}
+	proto, _ := fn.Type.(*btf.FuncProto)
+	if err := spec.Variables["setattr_idmap"].Set(proto != nil && len(proto.Params) == 3); err != nil {
+		return fmt.Errorf("set setattr_idmap: %w", err)
 	}
 	return nil
 }

@@ -3,14 +3,11 @@ package bpflsm
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 
 	"github.com/cilium/ebpf"
 
-	"github.com/hostarmor/hostarmor/hostpolicy"
 	"github.com/hostarmor/hostarmor/lsm"
-	"github.com/hostarmor/hostarmor/lsm/compile"
 )
 
 // batch is how many rows one system call carries: enough to make calls cheap,
@@ -74,25 +71,29 @@ func (g *generationTables) close() {
 	}
 }
 
-// build makes the tables of a ruleset placed on mounts.
-func build(spec *ebpf.CollectionSpec, rs *lsm.Ruleset, p *compile.Placement, mode lsm.Mode) (_ *generationTables, err error) {
+// filler writes one table of a generation.
+type filler func(*generationTables, *ebpf.CollectionSpec, *parts) error
+
+// build makes the tables of a ruleset with all that was added to it.
+func build(spec *ebpf.CollectionSpec, p *parts, mode lsm.Mode) (_ *generationTables, err error) {
 	g := &generationTables{inner: map[string]*ebpf.Map{}}
 	defer func() {
 		if err != nil {
 			g.close()
 		}
 	}()
-	for _, fill := range []func(*generationTables, *ebpf.CollectionSpec, *lsm.Ruleset, *compile.Placement) error{
-		fillEdges, fillStates, fillGlobs, fillLabels, fillRoles, fillVerdicts, fillRoots, makeHits,
+	for _, fill := range []filler{
+		fillEdges, fillStates, fillGlobs, fillLabels, fillApplets, fillRoles, fillRows, fillVerdicts, fillUsers, fillClasses,
+		fillActs, fillTraces, fillRoots, fillLinks, makeHits,
 	} {
-		if err := fill(g, spec, rs, p); err != nil {
+		if err := fill(g, spec, p); err != nil {
 			return nil, err
 		}
 	}
-	g.header.Start = uint32(rs.Start)
-	g.header.Kinds = rs.Kinds()
-	g.header.Digest = rs.Digest
-	g.header.Rules = uint32(len(rs.Rules))
+	g.header.Start = uint32(p.rs.Start)
+	g.header.Units = uint32(p.units.Start)
+	g.header.Digest = p.rs.Digest
+	g.header.Rules = uint32(len(p.rs.Rules))
 	if mode == lsm.AuditOnly {
 		g.header.Flags |= generationAudit
 	}
@@ -104,8 +105,8 @@ func keep[K, V any](g *generationTables, t *table[K, V]) error {
 	return t.flush()
 }
 
-func fillEdges(g *generationTables, spec *ebpf.CollectionSpec, rs *lsm.Ruleset, p *compile.Placement) error {
-	rows, nodes := chunkEdges(rs.Edges, p.Edges)
+func fillEdges(g *generationTables, spec *ebpf.CollectionSpec, p *parts) error {
+	rows, nodes := chunkEdges(p.edges...)
 	if nodes >= edgeNode {
 		return errors.New("too many long names")
 	}
@@ -154,20 +155,20 @@ func chunkEdges(lists ...[]lsm.Edge) (rows []edgeRow, nodes uint32) {
 	return rows, nodes
 }
 
-func fillStates(g *generationTables, spec *ebpf.CollectionSpec, rs *lsm.Ruleset, p *compile.Placement) error {
-	t, err := newTable[uint32, engineState](spec.Maps[engineMapStates], len(rs.States)+len(p.States))
+func fillStates(g *generationTables, spec *ebpf.CollectionSpec, p *parts) error {
+	t, err := newTable[uint32, engineState](spec.Maps[engineMapStates], count(p.states))
 	if err != nil {
 		return err
 	}
 	g.inner[t.name] = t.m
 	edges := make(map[lsm.State]bool)
-	for _, list := range [][]lsm.Edge{rs.Edges, p.Edges} {
+	for _, list := range p.edges {
 		for i := range list {
 			edges[list[i].From] = true
 		}
 	}
 	var next uint32
-	for _, list := range [][]lsm.StateRow{rs.States, p.States} {
+	for _, list := range p.states {
 		for _, s := range list {
 			row := engineState{Label: uint32(s.Label), Below: uint32(s.Below), Otherwise: uint32(s.Default), Glob: s.Glob}
 			if edges[lsm.State(next)] {
@@ -182,8 +183,8 @@ func fillStates(g *generationTables, spec *ebpf.CollectionSpec, rs *lsm.Ruleset,
 	return keep(g, t)
 }
 
-func fillGlobs(g *generationTables, spec *ebpf.CollectionSpec, rs *lsm.Ruleset, p *compile.Placement) error {
-	n := len(rs.Globs) + len(p.Globs)
+func fillGlobs(g *generationTables, spec *ebpf.CollectionSpec, p *parts) error {
+	n := count(p.globs)
 	if n > (1<<32-1)/globRow {
 		return fmt.Errorf("%d rows of byte automata are too many", n)
 	}
@@ -193,7 +194,7 @@ func fillGlobs(g *generationTables, spec *ebpf.CollectionSpec, rs *lsm.Ruleset, 
 	}
 	g.inner[t.name] = t.m
 	var next uint32
-	for _, list := range [][]lsm.GlobRow{rs.Globs, p.Globs} {
+	for _, list := range p.globs {
 		for i := range list {
 			for b, to := range list[i].Next {
 				if to != 0 { // array maps begin zeroed
@@ -211,152 +212,36 @@ func fillGlobs(g *generationTables, spec *ebpf.CollectionSpec, rs *lsm.Ruleset, 
 	return keep(g, t)
 }
 
-func fillLabels(g *generationTables, spec *ebpf.CollectionSpec, rs *lsm.Ruleset, p *compile.Placement) error {
-	t, err := newTable[uint32, engineLabel](spec.Maps[engineMapLabels], len(rs.Labels)+len(p.Labels))
-	if err != nil {
-		return err
-	}
-	g.inner[t.name] = t.m
-	base := map[lsm.Role]bool{}
-	for _, list := range [][]lsm.RoleRow{rs.Roles, p.Roles} {
-		for i := range list {
-			base[list[i].Base] = true
-		}
-	}
-	rows := make([]engineLabel, len(rs.Labels)+len(p.Labels))
-	for i, l := range slices.Concat(rs.Labels, p.Labels) {
-		rows[i].Program = l.Program
-		if l.Program != 0 {
-			g.header.Flags |= generationPrograms
-		}
-	}
-	for _, list := range [][]lsm.VerdictRow{rs.Verdicts, p.Verdicts} {
-		for i := range list {
-			row := &rows[list[i].Label.Index()]
-			for k, cell := range list[i].Verdict {
-				if cell.Action == hostpolicy.Block || cell.Action == hostpolicy.Audit {
-					row.Kinds |= 1 << k
-					if base[list[i].Role] {
-						row.BaseKinds |= 1 << k
-					}
-				}
-			}
-		}
-	}
-	for i, row := range rows {
-		if row != (engineLabel{}) {
-			if err := t.add(uint32(i), row); err != nil {
-				return err
-			}
-		}
-	}
-	return keep(g, t)
-}
-
-func fillRoles(g *generationTables, spec *ebpf.CollectionSpec, rs *lsm.Ruleset, p *compile.Placement) error {
-	t, err := newTable[engineRoleKey, engineRole](spec.Maps[engineMapRoles], len(rs.Roles)+len(p.Roles))
-	if err != nil {
-		return err
-	}
-	g.inner[t.name] = t.m
-	found := false
-	for _, list := range [][]lsm.RoleRow{rs.Roles, p.Roles} {
-		for _, r := range list {
-			row := engineRole{Id: uint32(r.Role), Base: uint32(r.Base), Otherwise: verdictRow(&r.Default)}
-			for k, cell := range r.Default {
-				if cell.Action.Valid() {
-					g.header.Flags |= generationDefaults
-				}
-				if cell.Action == hostpolicy.Block {
-					g.header.Blocks |= 1 << k
-				}
-			}
-			if r.Key == (lsm.RoleKey{}) {
-				g.header.Base, found = row, true
-			}
-			key := engineRoleKey{Workload: r.Key.Workload, User: r.Key.User, Program: r.Key.Program}
-			if err := t.add(key, row); err != nil {
-				return err
-			}
-		}
-	}
-	if !found {
-		return errors.New("the ruleset has no role for the host")
-	}
-	return keep(g, t)
-}
-
-func fillVerdicts(g *generationTables, spec *ebpf.CollectionSpec, rs *lsm.Ruleset, p *compile.Placement) error {
-	t, err := newTable[engineVerdictKey, engineVerdict](spec.Maps[engineMapVerdicts], len(rs.Verdicts)+len(p.Verdicts))
-	if err != nil {
-		return err
-	}
-	g.inner[t.name] = t.m
-	for _, list := range [][]lsm.VerdictRow{rs.Verdicts, p.Verdicts} {
-		for i := range list {
-			for k, cell := range list[i].Verdict {
-				if cell.Action == hostpolicy.Block {
-					g.header.Blocks |= 1 << k
-				}
-			}
-			key := engineVerdictKey{Role: uint32(list[i].Role), Label: uint32(list[i].Label)}
-			if err := t.add(key, verdictRow(&list[i].Verdict)); err != nil {
-				return err
-			}
-		}
-	}
-	return keep(g, t)
-}
-
 // rootRoom is how many superblocks may be mounted later than the ruleset was
 // loaded; beyond it the mount table is bound by a new generation.
 const rootRoom = 4096
 
-func fillRoots(g *generationTables, spec *ebpf.CollectionSpec, _ *lsm.Ruleset, p *compile.Placement) error {
-	t, err := newTable[engineRoot, uint32](spec.Maps[engineMapRoots], len(p.Starts)+rootRoom)
+func fillRoots(g *generationTables, spec *ebpf.CollectionSpec, p *parts) error {
+	t, err := newTable[engineRoot, uint32](spec.Maps[engineMapRoots], len(p.starts)+len(p.carriers)+rootRoom)
 	if err != nil {
 		return err
 	}
 	g.inner[t.name] = t.m
-	for _, s := range p.Starts {
-		if err := t.add(engineRoot{Device: s.Device}, uint32(s.State)); err != nil {
+	for key, state := range p.rootRows() {
+		if err := t.add(key, state); err != nil {
 			return err
 		}
 	}
 	return keep(g, t)
 }
 
-func makeHits(g *generationTables, spec *ebpf.CollectionSpec, rs *lsm.Ruleset, _ *compile.Placement) error {
-	t, err := newTable[uint32, uint64](spec.Maps[engineMapHits], len(rs.Rules)+1)
+func makeHits(g *generationTables, spec *ebpf.CollectionSpec, p *parts) error {
+	t, err := newTable[uint32, uint64](spec.Maps[engineMapHits], len(p.rs.Rules)+1)
 	if err != nil {
 		return err
 	}
 	return keep(g, t)
 }
 
-func verdictRow(v *lsm.Verdict) engineVerdict {
-	var row engineVerdict
-	for k, c := range v {
-		cell := engineCell{Rule: uint32(c.Rule), Action: uint8(c.Action)}
-		if c.Otherwise {
-			cell.Flags |= cellOtherwise
-		}
-		if c.Dangerous {
-			cell.Flags |= cellDangerous
-		}
-		row.Cells[k] = cell
-	}
-	return row
-}
-
 // publish puts the tables into a slot that no decision reads. Each update
 // waits for a grace period, so they wait together.
 func (g *generationTables) publish(maps *engineMaps, slot uint32) error {
-	outer := map[string]*ebpf.Map{
-		engineMapEdges: maps.Edges, engineMapStates: maps.States, engineMapGlobs: maps.Globs,
-		engineMapLabels: maps.Labels, engineMapRoles: maps.Roles, engineMapVerdicts: maps.Verdicts,
-		engineMapHits: maps.Hits, engineMapRoots: maps.Roots,
-	}
+	outer := outers(maps)
 	errs := make([]error, len(outer))
 	var wait sync.WaitGroup
 	i := 0

@@ -1,6 +1,7 @@
 package bpflsm
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -8,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/hostarmor/hostarmor/lsm"
-	"github.com/hostarmor/hostarmor/lsm/compile"
 )
 
 // change is a prepared generation: complete in its slot, and not yet read.
@@ -26,34 +26,41 @@ type change struct {
 // it needs. An attached hook judges by the generation in force, which has no
 // rules of its kind, so nothing changes until Commit.
 func (e *Engine) Prepare(rs *lsm.Ruleset, mode lsm.Mode, host lsm.Host) (lsm.Txn, error) {
-	placement, err := compile.Place(rs, host.Mounts)
+	parts, placement, err := assemble(rs, host)
 	if err != nil {
-		return nil, fmt.Errorf("bind the rules to the mount table: %w", err)
+		return nil, err
 	}
 	if err := e.open(); err != nil {
+		return nil, err
+	}
+	if err := e.look(host.Mounts); err != nil {
 		return nil, err
 	}
 	spec, err := loadEngine()
 	if err != nil {
 		return nil, fmt.Errorf("read the embedded programs: %w", err)
 	}
-	tables, err := build(spec, rs, &placement, mode)
+	tables, err := build(spec, parts, mode)
 	if err != nil {
 		return nil, err
 	}
 	c := &change{e: e, tables: tables, ruleset: rs, names: newNames(host.Mounts), mode: mode}
 	tables.header.Id = e.generation + 1
-	tables.header.Placement = placementHash(&placement)
+	tables.header.Placement = placementHash(placement)
 	if err := tables.publish(e.maps, c.slot()); err != nil {
 		c.Rollback()
 		return nil, err
 	}
-	c.needed = hooksOf(&tables.header)
+	if err := e.guard(tables); err != nil {
+		c.Rollback()
+		return nil, err
+	}
+	c.needed = needed(&tables.header)
 	if header, err := e.header(); err != nil {
 		c.Rollback()
 		return nil, err
 	} else if header != nil {
-		c.inForce = hooksOf(header)
+		c.inForce = needed(header)
 	}
 	// An older build is removed here and not after the switch, because that
 	// can fail; so this build attaches what the rules in force need too.
@@ -66,10 +73,6 @@ func (e *Engine) Prepare(rs *lsm.Ruleset, mode lsm.Mode, host lsm.Host) (lsm.Txn
 		}
 	}
 	return c, nil
-}
-
-func hooksOf(g *engineGeneration) []int {
-	return needed(g.Kinds, g.Flags&generationPrograms != 0)
 }
 
 func (c *change) slot() uint32 { return uint32(c.tables.header.Id % slots) }
@@ -105,7 +108,7 @@ func (e *Engine) own() error {
 func (c *change) Rollback() {
 	c.e.keepHooks(c.inForce)
 	slot := c.slot()
-	for _, m := range c.e.outers() {
+	for _, m := range outers(c.e.maps) {
 		_ = m.Delete(slot)
 	}
 	c.tables.close()
@@ -116,25 +119,25 @@ func (e *Engine) Adopt(rs *lsm.Ruleset, host lsm.Host) (bool, error) {
 	if _, err := os.Stat(e.mapDir()); err != nil {
 		return false, nil
 	}
-	p, err := compile.Place(rs, host.Mounts)
+	parts, placement, err := assemble(rs, host)
 	if err != nil {
-		return false, fmt.Errorf("bind the rules to the mount table: %w", err)
+		return false, err
 	}
 	if err := e.open(); err != nil {
 		return false, err
 	}
 	header, err := e.header()
-	if err != nil || header == nil || header.Digest != rs.Digest || header.Placement != placementHash(&p) {
+	if err != nil || header == nil || header.Digest != rs.Digest || header.Placement != placementHash(placement) {
 		return false, err
 	}
-	if err := e.attach(hooksOf(header)); err != nil {
+	if err := e.attach(needed(header)); err != nil {
 		return false, err
 	}
 	e.ruleset, e.mode, e.adopted = rs, modeOf(header), true
-	if err := e.bindRoots(&p, host.Mounts); err != nil {
+	if err := e.bind(parts, host.Mounts); err != nil {
 		return false, err
 	}
-	return true, e.own()
+	return true, errors.Join(e.guard(nil), e.own())
 }
 
 // header reads the generation in force, nil if there is none.

@@ -36,7 +36,7 @@ type Kernel struct {
 	support lsm.Support
 	status  lsm.Status
 	rules   *lsm.Ruleset
-	mounts  []lsm.Mount
+	host    lsm.Host
 	fail    map[Step]error
 	calls   []Step
 	denials chan lsm.Denial
@@ -125,7 +125,14 @@ func (k *Kernel) Shrink() {
 func (k *Kernel) Mounts() []lsm.Mount {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return slices.Clone(k.mounts)
+	return slices.Clone(k.host.Mounts)
+}
+
+// Links are the hard links last bound.
+func (k *Kernel) Links() []lsm.Link {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.host.Links)
 }
 
 // Deny hands a denial to the daemon and counts a hit of its rule.
@@ -207,7 +214,7 @@ func (e *Enforcer) Adopt(rs *lsm.Ruleset, host lsm.Host) (bool, error) {
 		return false, nil
 	}
 	e.adopted = true
-	e.kernel.mounts = slices.Clone(host.Mounts)
+	e.kernel.host = clone(host)
 	return true, nil
 }
 
@@ -218,7 +225,7 @@ func (e *Enforcer) Prepare(rs *lsm.Ruleset, mode lsm.Mode, host lsm.Host) (lsm.T
 	if e.closed {
 		return nil, fmt.Errorf("prepare: the enforcer is closed")
 	}
-	return &txn{enforcer: e, rules: rs, mode: mode, mounts: slices.Clone(host.Mounts)}, nil
+	return &txn{enforcer: e, rules: rs, mode: mode, host: clone(host)}, nil
 }
 
 func (e *Enforcer) Bind(host lsm.Host) error {
@@ -227,8 +234,12 @@ func (e *Enforcer) Bind(host lsm.Host) error {
 	}
 	e.kernel.mu.Lock()
 	defer e.kernel.mu.Unlock()
-	e.kernel.mounts = slices.Clone(host.Mounts)
+	e.kernel.host = clone(host)
 	return nil
+}
+
+func clone(h lsm.Host) lsm.Host {
+	return lsm.Host{Mounts: slices.Clone(h.Mounts), Links: slices.Clone(h.Links)}
 }
 
 func (e *Enforcer) Events(ctx context.Context, deliver func(lsm.Denial)) error {
@@ -267,7 +278,7 @@ type txn struct {
 	enforcer *Enforcer
 	rules    *lsm.Ruleset
 	mode     lsm.Mode
-	mounts   []lsm.Mount
+	host     lsm.Host
 	done     bool
 }
 
@@ -282,7 +293,7 @@ func (t *txn) Commit() error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.rules, k.mounts = t.rules, t.mounts
+	k.rules, k.host = t.rules, t.host
 	k.status.Generation++
 	k.status.Digest = t.rules.Digest
 	k.status.Mode = t.mode

@@ -10,33 +10,18 @@
 
 #include "abi.h"
 #include "kernel.h"
+#include "hooks.h"
 #include "maps.h"
 #include "walk.h"
+#include "role.h"
 #include "event.h"
 #include "judge.h"
+#include "act.h"
+#include "exec.h"
+#include "system.h"
+#include "self.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
-
-/* The order is the table of hooks in hooks.go; a test compares the two. */
-enum hook {
-	HOOK_file_open,
-	HOOK_bprm_check_security,
-	HOOK_mmap_file,
-	HOOK_path_unlink,
-	HOOK_path_rmdir,
-	HOOK_path_mkdir,
-	HOOK_path_mknod,
-	HOOK_path_symlink,
-	HOOK_path_truncate,
-	HOOK_path_link,
-	HOOK_path_rename,
-	HOOK_path_chmod,
-	HOOK_path_chown,
-	HOOK_inode_setxattr,
-	HOOK_inode_removexattr,
-	HOOK_inode_set_acl,
-	HOOK_inode_remove_acl,
-};
 
 /* Never attached: whether it loads decides arguments_only. */
 SEC("lsm/file_open")
@@ -44,6 +29,79 @@ int BPF_PROG(probe_parent, struct file *file)
 {
 	bpf_inode_storage_get(&inodes, file->f_path.dentry->d_parent->d_inode, 0, 0);
 	return 0;
+}
+
+/* The file of a layer, by one of its names: hard links are in `links`. */
+static __noinline int judge_layer(struct inode *inode, __u32 kinds, struct view *v)
+{
+	struct hlist_node *alias = BPF_CORE_READ(inode, i_dentry.first);
+	__u32 order = ORDER(KIND_WRITE, KIND_READ, HOOK_file_open), state, label;
+	__u64 dentry;
+
+	kinds &= v->generation->kinds;
+	if (!alias || !kinds)
+		return 0;
+	dentry = (__u64)alias - bpf_core_field_offset(struct dentry, d_u);
+	state = state_of_number(dentry, v);
+	label = state >= RETRY ? UNJUDGED : label_of_state(v->slot, state);
+	return label ? judge_label(dentry, label, kinds, order, v) : 0;
+}
+
+/* udev looks at every device, and must. */
+static __noinline bool is_component(__u64 *dentry, const char *want, __u32 size)
+{
+	struct dentry *d = (void *)*dentry;
+	char name[16] = {};
+	__u32 i;
+
+	if (bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(d, d_name.name)) != size)
+		return false;
+	for (i = 0; i < sizeof(name) && i < size; i++)
+		if (name[i] != want[i])
+			return false;
+	*dentry = (__u64)BPF_CORE_READ(d, d_parent);
+	return true;
+}
+
+static __noinline bool is_udev(void)
+{
+	char udevadm[] = "udevadm", udevd[] = "systemd-udevd", bin[] = "bin", systemd[] = "systemd";
+	char usr[] = "usr", lib[] = "lib";
+	struct task_struct *task = bpf_get_current_task_btf();
+	__u64 exe = exe_of(task), at = exe;
+	__u32 zero = 0;
+	struct daemon *daemon = bpf_map_lookup_elem(&daemons, &zero);
+	struct dentry *d;
+
+	if (!exe || !daemon)
+		return false;
+	if (is_component(&at, udevadm, sizeof(udevadm))) {
+		if (!is_component(&at, bin, sizeof(bin)))
+			return false;
+	} else if (!is_component(&at, udevd, sizeof(udevd)) ||
+		   !is_component(&at, systemd, sizeof(systemd)) ||
+		   !is_component(&at, lib, sizeof(lib))) {
+		return false;
+	}
+	if (!is_component(&at, usr, sizeof(usr)))
+		return false;
+	d = (void *)at;
+	return (__u64)BPF_CORE_READ(d, d_parent) == at &&
+	       BPF_CORE_READ(d, d_sb, s_dev) == daemon->host_root;
+}
+
+/* A device that holds a mounted file system: nobody can tell which of its
+ * files are read or written through it. */
+static __noinline int judge_device(struct dentry *dentry, struct inode *inode, __u32 kinds,
+				   struct view *v)
+{
+	struct root key = {.view = VIEW_CARRIERS, .device = inode->i_rdev};
+	void *in = inner(&roots, v->slot);
+
+	kinds &= v->generation->kinds;
+	if (!kinds || !in || !bpf_map_lookup_elem(in, &key) || is_udev())
+		return 0;
+	return unjudged(number(dentry), kinds, ORDER(KIND_WRITE, KIND_READ, HOOK_file_open), v, true);
 }
 
 SEC("lsm/file_open")
@@ -67,10 +125,6 @@ int BPF_PROG(file_open, struct file *file)
 		return 0;
 	if (c && c->word != v.word)
 		c = 0;
-	/* Overlay opens the layer's file a second time, under the overlay's
-	 * path or on a private mount; the first open was judged. */
-	if (inode != dentry->d_inode)
-		return 0;
 	flags = file->f_flags;
 	/* An exec is judged by bprm_check_security, an interpreter's too. */
 	if (flags & FMODE_EXEC)
@@ -81,37 +135,29 @@ int BPF_PROG(file_open, struct file *file)
 	/* O_TRUNC empties a file that is opened for reading too. */
 	if (mode & FMODE_WRITE || flags & O_TRUNC)
 		kinds |= 1 << KIND_WRITE;
+	/* Overlay opens the layer's file a second time, as itself since 6.8;
+	 * before, under the overlay's path. Its own name may be protected. */
+	if (inode != dentry->d_inode)
+		return judge_layer(inode, kinds, &v);
+	if (v.generation->acts & ACT_BIT(ACT_READ_PROC_ENVIRON) &&
+	    others_environ(dentry, inode, &mode)) {
+		int err = act(number(dentry), WHAT(ACT_READ_PROC_ENVIRON, HOOK_file_open), mode);
+
+		if (err)
+			return err;
+	}
+	if ((inode->i_mode & S_IFMT) == S_IFBLK) {
+		int err = judge_device(dentry, inode, kinds, &v);
+
+		if (err)
+			return err;
+	}
 	return judge(dentry, inode, &file->f_path, kinds, ORDER(KIND_WRITE, KIND_READ, HOOK_file_open),
 		     &v, c);
 }
 
-SEC("lsm/bprm_check_security")
-int BPF_PROG(bprm_check_security, struct linux_binprm *bprm)
-{
-	struct file *file = bprm->file;
-
-	return judge_one(file->f_path.dentry, file->f_inode, &file->f_path, KIND_EXEC,
-			 HOOK_bprm_check_security);
-}
-
-/* ld.so PROGRAM maps the program instead of executing it. */
-SEC("lsm/mmap_file")
-int BPF_PROG(mmap_file, struct file *file, unsigned long reqprot, unsigned long prot)
-{
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct mm_struct *mm = task->mm;
-	struct file *exe;
-
-	if (!(prot & PROT_EXEC) || !file)
-		return 0;
-	/* The program's own text: judged at its exec. */
-	if (mm) {
-		exe = mm->exe_file;
-		if (exe && exe->f_inode == file->f_inode)
-			return 0;
-	}
-	return judge_one(file->f_path.dentry, file->f_inode, &file->f_path, KIND_MAP, HOOK_mmap_file);
-}
+/* An argument that is read where it is used: the stack is short. */
+#define ARG(n, type) ((type)ctx[n])
 
 #define CHANGE(name, ...)                                                               \
 	SEC("lsm/" #name)                                                               \
@@ -179,8 +225,64 @@ CHANGE(inode_remove_acl, void *idmap, struct dentry *dentry)
 	return judge_one(dentry, dentry->d_inode, 0, KIND_WRITE, HOOK_inode_remove_acl);
 }
 
-/* The arguments are read where they are used: the stack is short. */
-#define ARG(n, type) ((type)ctx[n])
+/* utimes, and what changes more than one thing at once. chmod, chown and
+ * truncate were judged by their own hooks. */
+#define ATTR_TIMES (1 << 4 | 1 << 5)
+#define ATTR_OTHERS (1 << 0 | 1 << 1 | 1 << 2 | 1 << 3)
+
+static __always_inline int judge_times(struct dentry *dentry, struct iattr *attr)
+{
+	unsigned int valid = BPF_CORE_READ(attr, ia_valid);
+
+	if (!(valid & ATTR_TIMES) || valid & ATTR_OTHERS)
+		return 0;
+	return judge_one(dentry, dentry->d_inode, 0, KIND_WRITE, HOOK_inode_setattr);
+}
+
+/* Until 6.8 without the idmap. */
+SEC("lsm/inode_setattr")
+int inode_setattr(unsigned long long *ctx)
+{
+	if (setattr_idmap)
+		return judge_times(ARG(1, struct dentry *), ARG(2, struct iattr *));
+	return judge_times(ARG(0, struct dentry *), ARG(1, struct iattr *));
+}
+
+/* chattr, by a descriptor that may be for reading. */
+static __always_inline int judge_ioctl(struct file *file, unsigned int command, __u32 hook)
+{
+	switch (command) {
+	case 0x40086602: /* FS_IOC_SETFLAGS */
+	case 0x40046602: /* ... of 32 bits */
+	case 0x401c5820: /* FS_IOC_FSSETXATTR */
+	case 0x40087602: /* FS_IOC_SETVERSION */
+	case 0x40047602:
+	case 0x40086604: /* EXT4_IOC_SETVERSION */
+	case 0x6609:	 /* EXT4_IOC_MIGRATE */
+	case 0x6611:	 /* EXT4_IOC_SWAP_BOOT */
+	case 0x40806685: /* FS_IOC_ENABLE_VERITY */
+	case 0x800c6613: /* FS_IOC_SET_ENCRYPTION_POLICY */
+		return judge_one(file->f_path.dentry, file->f_inode, &file->f_path, KIND_WRITE, hook);
+	}
+	return 0;
+}
+
+CHANGE(file_ioctl, struct file *file, unsigned int command)
+{
+	return judge_ioctl(file, command, HOOK_file_ioctl);
+}
+
+CHANGE(file_ioctl_compat, struct file *file, unsigned int command)
+{
+	return judge_ioctl(file, command, HOOK_file_ioctl_compat);
+}
+
+/* The same by a call of its own, since 6.17. */
+CHANGE(inode_file_setattr, struct dentry *dentry)
+{
+	return judge_one(dentry, dentry->d_inode, 0, KIND_WRITE, HOOK_inode_file_setattr);
+}
+
 #define OLD ARG(1, struct dentry *)
 #define OLD_DIR ARG(0, struct path *)
 #define NEW ARG(3, struct dentry *)
@@ -188,20 +290,22 @@ CHANGE(inode_remove_acl, void *idmap, struct dentry *dentry)
 
 CHANGE(path_link, struct dentry *old, struct path *dir, struct dentry *dentry)
 {
-	int err = judge_renamed(old, dir, HOOK_path_link);
+	int err = judge_renamed(old, dentry, dir, HOOK_path_link);
 
-	return err ? err : judge_one(dentry, dentry->d_inode, dir, KIND_WRITE, HOOK_path_link);
+	if (!err)
+		err = judge_one(dentry, dentry->d_inode, dir, KIND_WRITE, HOOK_path_link);
+	return err ? err : keep_link(old, dentry, dir);
 }
 
 SEC("lsm/path_rename")
 int path_rename(unsigned long long *ctx)
 {
-	int err = judge_renamed(OLD, OLD_DIR, HOOK_path_rename);
+	int err = judge_renamed(OLD, NEW, OLD_DIR, HOOK_path_rename);
 
 	if (!err)
 		err = judge_moved(OLD, NEW, OLD_DIR, HOOK_path_rename);
 	if (!err && ctx[4] & RENAME_EXCHANGE) {
-		err = judge_renamed(NEW, NEW_DIR, HOOK_path_rename);
+		err = judge_renamed(NEW, OLD, NEW_DIR, HOOK_path_rename);
 		if (!err)
 			err = judge_moved(NEW, OLD, NEW_DIR, HOOK_path_rename);
 	} else if (!err) {
@@ -212,43 +316,60 @@ int path_rename(unsigned long long *ctx)
 
 /* Subjects. */
 
-SEC("lsm/bprm_committed_creds")
-int BPF_PROG(bprm_committed_creds, struct linux_binprm *bprm)
+/* A child is what its parent is, until it looks otherwise. */
+SEC("lsm/task_alloc")
+int BPF_PROG(task_alloc, struct task_struct *child)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct file *file = bprm->file;
-	struct dentry *dentry = file->f_path.dentry;
-	struct inode *inode = dentry->d_inode;
-	struct subject *s;
+	struct task_struct *parent = bpf_get_current_task_btf();
+	struct subject *s, *inherited;
+	struct identity who;
 	struct view v;
 
 	if (!look(&v))
 		return 0;
-	s = bpf_task_storage_get(&subjects, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	identify(parent, true, &v, &who);
+	s = bpf_task_storage_get(&subjects, parent, 0, 0);
 	if (!s)
-		return 0; /* found from the executable when it is needed */
-	s->generation = 0;
-	s->exe_inode = inode->i_ino;
-	s->exe_device = inode->i_sb->s_dev;
-	s->program = program_of(dentry, &v);
-	s->generation = v.word >> TREE_BITS;
+		return 0;
+	inherited = bpf_task_storage_get(&subjects, child, s, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!inherited)
+		return 0;
+	inherited->renames = 0;
+	inherited->moved_to = 0;
+	inherited->forked_by = parent->tgid == 1	   ? MOVER_INIT :
+			       s->held || who.workload ? MOVER_CONFINED :
+							 MOVER_FREE;
 	return 0;
 }
 
-SEC("lsm/task_alloc")
-int BPF_PROG(task_alloc, struct task_struct *child)
+/* Who moves a task between cgroups decides whether its unit lets it go. */
+SEC("tp_btf/cgroup_attach_task")
+int BPF_PROG(cgroup_moved, struct cgroup *to, const char *path, struct task_struct *task)
 {
-	struct subject *s, *inherited;
+	struct task_struct *mover = bpf_get_current_task_btf();
+	struct subject *s, *m;
+	struct view v;
+	__u8 by = MOVER_FREE;
 
-	s = bpf_task_storage_get(&subjects, bpf_get_current_task_btf(), 0, 0);
-	if (!s)
+	if (!look(&v))
 		return 0;
-	inherited = bpf_task_storage_get(&subjects, child, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (inherited) {
-		inherited->program = s->program;
-		inherited->exe_device = s->exe_device;
-		inherited->exe_inode = s->exe_inode;
-		inherited->generation = s->generation;
+	if (mover->tgid == 1) {
+		by = MOVER_INIT;
+	} else if (v.generation->units) {
+		m = bpf_task_storage_get(&subjects, mover, 0, 0);
+		if (m && m->generation == v.word >> TREE_BITS) {
+			by = m->held || m->now.workload ? MOVER_CONFINED : MOVER_FREE;
+		} else {
+			__u32 workload = cgroup_walk(number(mover->cgroups->dfl_cgrp), v.slot,
+						     v.generation->units, THE_WORKLOAD);
+
+			by = workload || (m && m->held) ? MOVER_CONFINED : MOVER_FREE;
+		}
+	}
+	s = bpf_task_storage_get(&subjects, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (s) {
+		s->moved_by = by;
+		s->moved_to = BPF_CORE_READ(to, kn, id);
 	}
 	return 0;
 }

@@ -88,7 +88,7 @@ DEFINE_PUT(small, small_event, NAMES_SMALL)
 DEFINE_PUT(large, large_event, NAMES_LARGE)
 
 static __always_inline void fill(struct event *e, struct task_struct *task, __u64 generation,
-				 __u32 rule, __u32 about)
+				 __u32 rule, __u32 about, __u32 target)
 {
 	struct task_struct *parent = task->real_parent;
 
@@ -111,7 +111,7 @@ static __always_inline void fill(struct event *e, struct task_struct *task, __u6
 	e->action = about >> 8;
 	e->flags = about >> 16;
 	e->hook = about >> 24;
-	e->unused = 0;
+	e->target = target;
 	bpf_get_current_comm(e->comm, sizeof(e->comm));
 }
 
@@ -150,7 +150,7 @@ static __always_inline __u64 exe_of(struct task_struct *task)
 		struct writing w = {.record = (e), .offset = unknown};                \
 		__u32 from;                                                           \
                                                                                       \
-		fill(&(e)->header, task, generation, rule, about);                    \
+		fill(&(e)->header, task, generation, rule, about, target);                    \
 		PUT_NAME(size, e, w, resource, resource_device,                       \
 			 resource_length, EVENT_CUT_RESOURCE, 4096);                  \
 		PUT_NAME(size, e, w, exe_of(task), exe_device, exe_length,            \
@@ -167,7 +167,7 @@ static __always_inline __u64 exe_of(struct task_struct *task)
 	} while (0)
 
 /* A global function: the verifier looks at it once. Returns what it lost. */
-__noinline __u32 report(__u64 resource, __u64 generation, __u32 rule, __u32 about)
+__noinline __u32 report(__u64 resource, __u64 generation, __u32 rule, __u32 about, __u32 target)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct small_event *small;

@@ -2,31 +2,6 @@
 #ifndef HOSTARMOR_JUDGE_H
 #define HOSTARMOR_JUDGE_H
 
-/* False, and the view as it was, where nothing is in force. */
-static __always_inline bool look(struct view *v)
-{
-	struct generation *generation;
-	struct control *control;
-	__u32 zero = 0, slot;
-	__u64 word;
-
-	control = bpf_map_lookup_elem(&controls, &zero);
-	if (!control)
-		return false;
-	word = control->current;
-	if (!(word >> TREE_BITS))
-		return false;
-	slot = word >> TREE_BITS & (SLOTS - 1);
-	generation = bpf_map_lookup_elem(&generations, &slot);
-	if (!generation)
-		return false;
-	v->control = control;
-	v->generation = generation;
-	v->word = word;
-	v->slot = slot;
-	return true;
-}
-
 static __always_inline __u32 state_by_walk(struct dentry *dentry, struct inode *inode,
 					   struct path *path, struct view *v)
 {
@@ -52,189 +27,249 @@ static __noinline __u32 label_by_walk(struct dentry *dentry, struct inode *inode
 	return state >= RETRY ? UNJUDGED : label_of_state(v->slot, state);
 }
 
-static __noinline __u32 program_of(struct dentry *dentry, struct view *v)
-{
-	struct cached *c = 0;
-	__u32 state, label, *root;
-	struct label *row;
-	int try;
-
-	if (!arguments_only)
-		c = bpf_inode_storage_get(&inodes, dentry->d_inode, 0, 0);
-	if (c && current_entry(c, dentry, v->word) && !moving) {
-		label = c->label;
-	} else {
-		root = root_state(v->slot, dentry->d_sb->s_dev);
-		state = root ? *root : v->generation->start;
-		for (try = 0; state && try < 3; try++) {
-			__u32 found = walk_from_root(number(dentry), v->slot, state);
-
-			if (found != RETRY) {
-				state = found;
-				break;
-			}
-		}
-		if (state >= RETRY)
-			return 0;
-		label = label_of_state(v->slot, state);
-	}
-	row = label_row(v->slot, label);
-	return row ? row->program : 0;
-}
-
-/* Whether this is the file that was executed, as far as that was seen. */
-static __always_inline bool executed(struct subject *s, struct dentry *dentry)
-{
-	struct inode *inode = dentry->d_inode;
-
-	return !s->exe_inode ||
-	       (s->exe_inode == inode->i_ino && s->exe_device == inode->i_sb->s_dev);
-}
-
-/* The class of the program that the current task runs. It is found at exec,
- * and again after a reload, by the file that was executed. */
-static __noinline __u32 current_program(struct view *v)
-{
-	struct task_struct *task = bpf_get_current_task_btf();
-	__u64 generation = v->word >> TREE_BITS;
-	struct subject *s;
-	struct mm_struct *mm;
-	struct file *exe;
-	__u32 program = 0;
-
-	s = bpf_task_storage_get(&subjects, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (s && s->generation == generation)
-		return s->program;
-	mm = task->mm;
-	if (mm) {
-		exe = mm->exe_file;
-		/* A forged /proc/self/exe is nobody's program. */
-		if (exe && (!s || executed(s, exe->f_path.dentry)))
-			program = program_of(exe->f_path.dentry, v);
-	}
-	if (s) {
-		s->program = program;
-		s->generation = generation;
-	}
-	return program;
-}
-
 /* Two kinds of access to judge, the one to report first below, and the hook. */
 #define ORDER(first, second, hook) ((first) | (second) << 8 | (hook) << 16)
+#define WHAT(kind, hook) ((kind) | (hook) << 8)
 
-/* Counts and reports a decision, unless another build does. */
-static __noinline void tell(struct dentry *dentry, struct view *v, __u32 rule, __u32 about)
+/* Counts and reports a decision, unless another build does. Global functions,
+ * of numbers: the verifier looks at each once. */
+__noinline __u32 tell(__u64 resource, __u64 word, __u32 rule, __u32 about, __u32 target)
 {
-	__u32 zero = 0;
+	__u32 zero = 0, slot = word >> TREE_BITS & (SLOTS - 1);
 	struct daemon *daemon = bpf_map_lookup_elem(&daemons, &zero);
 	__u64 *hit;
 	void *in;
 
 	if (!daemon || daemon->owner != owner)
-		return;
-	in = inner(&hits, v->slot);
+		return 0;
+	in = inner(&hits, slot);
 	hit = in ? bpf_map_lookup_elem(in, &rule) : 0;
 	if (hit)
 		__sync_fetch_and_add(hit, 1);
-	report(number(dentry), v->word >> TREE_BITS, rule, about);
+	report(resource, word >> TREE_BITS, rule, about, target);
+	return 0;
 }
 
-/* Carries out a cell that blocks or audits: whether the access is denied. */
-static __noinline bool enact(struct dentry *dentry, struct view *v, struct cell *cell, __u32 kind,
-			     __u32 hook)
+/* PID 1 and the daemon: a machine without its init, or a daemon that locks
+ * itself out, cannot be put right. */
+static __noinline bool exempt(void)
 {
-	bool deny = cell->action == ACTION_BLOCK;
-	__u32 flags = 0, zero = 0;
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32, zero = 0;
+	struct daemon *daemon = bpf_map_lookup_elem(&daemons, &zero);
 
-	if (cell->flags & CELL_OTHERWISE)
+	return tgid == 1 || (daemon && tgid == daemon->tgid);
+}
+
+/* A cell as a number. */
+static __always_inline __u64 packed(struct cell *c)
+{
+	return c->rule | (__u64)c->action << 32 | (__u64)c->flags << 40;
+}
+
+/* Carries out a cell that blocks or audits: whether it is denied. `what` is a
+ * kind or an act, and the hook. */
+__noinline __u32 decide(__u64 resource, __u64 word, __u64 cell, __u32 what, __u32 target)
+{
+	__u32 slot = word >> TREE_BITS & (SLOTS - 1), action = cell >> 32 & 0xff;
+	struct generation *g = bpf_map_lookup_elem(&generations, &slot);
+	__u32 flags = 0, kind = what & 0xff, cell_flags = cell >> 40;
+	bool deny = action == ACTION_BLOCK;
+
+	if (cell_flags & CELL_OTHERWISE)
 		flags = EVENT_OTHERWISE;
-	if (deny && !(cell->flags & CELL_DANGEROUS)) {
-		struct daemon *daemon = bpf_map_lookup_elem(&daemons, &zero);
-		__u32 tgid = bpf_get_current_pid_tgid() >> 32;
-
-		/* A machine without its init, or a daemon that locks itself
-		 * out, cannot be put right. */
-		if (tgid == 1 || (daemon && tgid == daemon->tgid)) {
-			deny = false;
-			flags |= EVENT_EXEMPT | EVENT_PERMITTED;
-		}
+	if (deny && !(cell_flags & CELL_DANGEROUS) && exempt()) {
+		if (cell_flags & CELL_SELF)
+			return 0;
+		deny = false;
+		flags |= EVENT_EXEMPT | EVENT_PERMITTED;
 	}
-	if (deny && v->generation->flags & GENERATION_AUDIT) {
+	if (deny && g && g->flags & GENERATION_AUDIT) {
 		deny = false;
 		flags |= EVENT_PERMITTED;
 	}
-	tell(dentry, v, cell->rule, ABOUT(kind, cell->action, flags, hook));
+	tell(resource, word, cell, ABOUT(kind, action, flags, what >> 8), target);
 	return deny;
 }
 
-/* An access of which nobody can tell which rules would match. */
-static __noinline int unjudged(struct dentry *dentry, __u32 kinds, __u32 order, struct view *v)
+/* Errors are constants, as the verifier wants them. */
+static __always_inline int enact(__u64 resource, struct view *v, struct cell *cell, __u32 what,
+				 __u32 target)
 {
-	bool deny = v->generation->blocks & kinds;
-	__u32 flags = EVENT_UNJUDGED;
-	bool permitted = deny && v->generation->flags & GENERATION_AUDIT;
-
-	if (permitted)
-		flags |= EVENT_PERMITTED;
-	tell(dentry, v, 0,
-	     ABOUT(order & 7, deny ? ACTION_BLOCK : ACTION_AUDIT, flags, order >> 16));
-	return deny && !permitted ? -EACCES : 0;
+	if (!decide(resource, v->word, packed(cell), what, target))
+		return 0;
+	if (cell->flags & CELL_SELF || (what & 0xff) >= FIRST_ACT)
+		return -EPERM;
+	return -EACCES;
 }
 
 #define DECIDES(cell) ((cell)->action == ACTION_BLOCK || (cell)->action == ACTION_AUDIT)
 
-/* A hook may return 0 and small negative numbers only: constants, so that the
- * verifier sees them. */
-static __noinline int judge_label(struct dentry *dentry, __u32 label, __u32 kinds, __u32 order,
-				  struct view *v)
+static __noinline struct role *row_of(struct view *v, __u32 role)
 {
-	struct generation *g = v->generation;
-	__u32 first = order & 7, second = order >> 8 & 7;
-	struct role *role = &g->base;
+	void *in = inner(&rows, v->slot);
+	struct role *row = in ? bpf_map_lookup_elem(in, &role) : 0;
+
+	return row ? row : &v->generation->base;
+}
+
+/* An access of which nobody can tell which rules would match. It is refused to
+ * a subject that some rule refuses this kind of access. `raw` is for devices:
+ * what protects HostArmor does not count there. */
+static __always_inline int unjudged(__u64 resource, __u32 kinds, __u32 order, struct view *v, bool raw)
+{
+	struct role *role;
+	__u32 flags = EVENT_UNJUDGED;
+	bool deny, permitted;
+
+	role = row_of(v, ROLE(own_roles(v)));
+	deny = (raw ? role->raw_blocks : role->blocks) & kinds;
+	if (raw && !deny)
+		return 0;
+	permitted = deny && (v->generation->flags & GENERATION_AUDIT || exempt());
+	if (permitted)
+		flags |= EVENT_PERMITTED;
+	tell(resource, v->word, 0, ABOUT(order & 7, deny ? ACTION_BLOCK : ACTION_AUDIT, flags, order >> 16), 0);
+	return deny && !permitted ? -EACCES : 0;
+}
+
+/* The verdicts of a role on a label. */
+static __noinline struct verdict *find_row(struct view *v, __u32 role, __u32 base, __u32 label)
+{
+	struct verdict_key key = {.role = role, .label = label};
 	struct verdict *row = 0;
+	void *in;
 
-	if (label == UNJUDGED)
-		return unjudged(dentry, kinds, order, v);
-	if (g->flags & GENERATION_PROGRAMS &&
-	    (label & LABEL_BY_PROGRAM || g->flags & GENERATION_DEFAULTS)) {
-		struct role_key key = {.program = current_program(v)};
-		void *in = inner(&roles, v->slot);
-
-		if (in && key.program)
-			role = bpf_map_lookup_elem(in, &key);
-		if (!role)
-			role = &g->base;
-	}
 	if (label) {
-		struct verdict_key key = {.role = role->base, .label = label};
-		void *in = inner(&verdicts, v->slot);
-
-		if (in && label & LABEL_BY_PROGRAM && role->id != role->base) {
-			key.role = role->id;
+		in = inner(&verdicts, v->slot);
+		if (in && label & LABEL_BY_PROGRAM && role != base)
 			row = bpf_map_lookup_elem(in, &key);
-			key.role = role->base;
-		}
+		key.role = base;
 		if (in && !row)
 			row = bpf_map_lookup_elem(in, &key);
+		if (row)
+			return row;
 	}
-	if (!row)
-		row = &role->otherwise;
-	if (kinds & (1 << first) && DECIDES(&row->cells[first]) &&
-	    enact(dentry, v, &row->cells[first], first, order >> 16))
-		return -EACCES;
-	if (second != first && kinds & (1 << second) && DECIDES(&row->cells[second]) &&
-	    enact(dentry, v, &row->cells[second], second, order >> 16))
-		return -EACCES;
+	if (!(v->generation->flags & GENERATION_DEFAULTS))
+		return &v->generation->base.otherwise;
+	return &row_of(v, role)->otherwise;
+}
+
+/* Who acts, as far as the label's verdict depends on it. */
+static __always_inline __u64 roles_for(__u32 label, struct view *v)
+{
+	struct generation *g = v->generation;
+
+	if (label & LABEL_BY_PROGRAM || g->flags & GENERATION_DEFAULTS)
+		return own_roles(v);
+	return (__u64)g->base.id << 32 | g->base.id;
+}
+
+static __noinline int judge_label(__u64 resource, __u32 label, __u32 kinds, __u32 order,
+				  struct view *v)
+{
+	__u32 first = order & 7, second = order >> 8 & 7;
+	struct verdict *row;
+	__u64 who;
+	int err;
+
+	if (label == UNJUDGED)
+		return unjudged(resource, kinds, order, v, false);
+	who = roles_for(label, v);
+	row = find_row(v, ROLE(who), BASE(who), label);
+	if (kinds & (1 << first) && DECIDES(&row->cells[first])) {
+		err = enact(resource, v, &row->cells[first], WHAT(first, order >> 16), 0);
+		if (err)
+			return err;
+	}
+	if (second != first && kinds & (1 << second) && DECIDES(&row->cells[second]))
+		return enact(resource, v, &row->cells[second], WHAT(second, order >> 16), 0);
 	return 0;
+}
+
+/* Of the verdicts on a file's names: explicit rules before the lists, and the
+ * strictest first. */
+static __always_inline __u32 rank(struct cell *cell)
+{
+	__u32 r = cell->action;
+
+	if (r == ACTION_NONE)
+		return 8;
+	return cell->flags & CELL_OTHERWISE ? r + 4 : r;
+}
+
+static __noinline __u32 linked_label(struct inode *inode, __u32 index, struct view *v)
+{
+	struct link_key key = {
+		.inode = inode->i_ino, .device = inode->i_sb->s_dev, .index = index};
+	void *in = inner(&links, v->slot);
+	__u32 *label = in ? bpf_map_lookup_elem(in, &key) : 0;
+
+	return label ? *label : 0;
+}
+
+static __always_inline bool may_be_linked(struct inode *inode)
+{
+	return inode && inode->i_nlink > 1 && (inode->i_mode & S_IFMT) != S_IFDIR;
+}
+
+/* The strictest of a cell and those of a file's other names. */
+static __noinline struct cell *linked_cell(struct inode *inode, struct cell *best, __u32 kind,
+					   __u64 who, struct view *v)
+{
+	__u32 i, label;
+
+	for (i = 0; i < MAX_LINKS; i++) {
+		struct cell *cell;
+
+		label = linked_label(inode, i, v);
+		if (!label)
+			break;
+		cell = &find_row(v, ROLE(who), BASE(who), label)->cells[kind & 7];
+		if (rank(cell) < rank(best))
+			best = cell;
+	}
+	return best;
+}
+
+/* A file that has other names that rules name; `about` is the kind, and the
+ * hook as in ORDER. */
+static __noinline int judge_linked(struct dentry *dentry, struct inode *inode, __u32 label,
+				   __u32 about, struct view *v)
+{
+	__u64 who = own_roles(v);
+	struct cell *cell;
+
+	cell = &find_row(v, ROLE(who), BASE(who), label)->cells[about & 7];
+	cell = linked_cell(inode, cell, about, who, v);
+	if (!DECIDES(cell))
+		return 0;
+	return enact(number(dentry), v, cell, WHAT(about & 7, about >> 16), 0);
 }
 
 /* Whether a valid entry says that nothing is decided about these kinds of
  * access: most accesses end here. */
-static __always_inline bool undecided(struct view *v, struct cached *c, __u32 kinds)
+static __always_inline bool undecided(struct cached *c, __u32 kinds)
 {
-	if (!(c->kinds & kinds))
-		return true;
-	return c->label & LABEL_BY_PROGRAM && !(c->base_kinds & kinds) && !current_program(v);
+	return !(c->kinds & kinds);
+}
+
+/* The label for a subject that owns the file. Who makes one will own it. */
+static __noinline __u32 owned_label(struct inode *inode, __u32 label, struct view *v)
+{
+	const struct cred *cred = ((struct task_struct *)bpf_get_current_task_btf())->real_cred;
+	struct label *row;
+
+	if (inode && inode->i_uid.val != cred->euid.val)
+		return label;
+	row = label_row(v->slot, label);
+	return row && row->owned ? row->owned : label;
+}
+
+static __always_inline __u8 flags_of(__u32 label, struct view *v)
+{
+	struct label *row = label && label != UNJUDGED ? label_row(v->slot, label) : 0;
+
+	return row ? row->flags : 0;
 }
 
 /* Judges one file for every kind in the mask `kinds`; `inode` is the dentry's,
@@ -243,20 +278,37 @@ static __always_inline int judge(struct dentry *dentry, struct inode *inode, str
 				 __u32 kinds, __u32 order, struct view *v, struct cached *c)
 {
 	__u32 label;
+	__u8 flags;
 
 	kinds &= v->generation->kinds;
 	if (!kinds)
 		return 0;
 	if (c) {
-		if (undecided(v, c, kinds))
+		if (undecided(c, kinds))
 			return 0;
 		label = c->label;
+		flags = c->flags;
 	} else {
 		label = label_by_walk(dentry, inode, path, v);
+		if (label != UNJUDGED && may_be_linked(inode) && linked_label(inode, 0, v)) {
+			__u32 first = order & 7, second = order >> 8 & 7;
+			int err = 0;
+
+			if (kinds & (1 << first))
+				err = judge_linked(dentry, inode, label,
+						   first | (order & 0xff0000), v);
+			if (!err && second != first && kinds & (1 << second))
+				err = judge_linked(dentry, inode, label,
+						   second | (order & 0xff0000), v);
+			return err;
+		}
 		if (!label && !(v->generation->flags & GENERATION_DEFAULTS))
 			return 0;
+		flags = flags_of(label, v);
 	}
-	return judge_label(dentry, label, kinds, order, v);
+	if (flags & LABEL_OWNED)
+		label = owned_label(inode, label, v);
+	return judge_label(number(dentry), label, kinds, order, v);
 }
 
 static __noinline int judge_one(struct dentry *dentry, struct inode *inode, struct path *path,
@@ -270,16 +322,100 @@ static __noinline int judge_one(struct dentry *dentry, struct inode *inode, stru
 		     entry_of(dentry, inode, v.control, v.word));
 }
 
+/* The label of a name, for a subject that owns the file. */
+static __noinline __u32 label_for(struct dentry *dentry, struct inode *inode, struct path *path,
+				  struct view *v)
+{
+	__u32 label = label_by_walk(dentry, inode, path, v);
+
+	return flags_of(label, v) & LABEL_OWNED ? owned_label(inode, label, v) : label;
+}
+
+/* Whether a list refuses less than another did, or only logs what that refused. */
+static __always_inline bool weaker(struct cell *was, struct cell *is)
+{
+	return was->action && (!is->action || is->action > was->action);
+}
+
+/* Whether a rename takes something out of what allow-lists refuse: of the name
+ * itself, or of what is beneath a directory. lsm.Ruleset.Leaves in Go. */
+static __noinline bool leaves(struct verdict *was, struct verdict *is, bool beneath)
+{
+	__u32 k;
+
+	if (beneath)
+		return weaker(&was->cells[KIND_EXEC], &is->cells[KIND_HOLD_EXEC]) ||
+		       weaker(&was->cells[KIND_READ], &is->cells[KIND_HOLD_FILE]);
+	for (k = KIND_EXEC; k <= KIND_WRITE; k++) {
+		struct cell *w = &was->cells[k], *i = &is->cells[k];
+
+		if (w->flags & CELL_OTHERWISE && !(i->action && !(i->flags & CELL_OTHERWISE)) &&
+		    weaker(w, i))
+			return true;
+	}
+	return false;
+}
+
+#define BENEATH 0x100
+
+/* The verdict on a move from one label to another. */
+static __noinline int judge_leaving(__u64 resource, struct view *v, __u32 from, __u32 to,
+				    __u32 hook)
+{
+	__u32 order = ORDER(KIND_MOVE, KIND_MOVE, hook & 0xff);
+	struct verdict *was;
+	struct cell *cell;
+	__u64 who;
+
+	if (!(v->generation->kinds & 1 << KIND_MOVE))
+		return 0;
+	if (from == UNJUDGED)
+		return unjudged(resource, 1 << KIND_MOVE, order, v, false);
+	who = roles_for(from | (to == UNJUDGED ? 0 : to), v);
+	was = find_row(v, ROLE(who), BASE(who), from);
+	cell = &was->cells[KIND_MOVE];
+	if (!DECIDES(cell))
+		return 0;
+	if (cell->flags & CELL_OTHERWISE && to != UNJUDGED &&
+	    !leaves(was, find_row(v, ROLE(who), BASE(who), to), hook & BENEATH))
+		return 0;
+	return enact(resource, v, cell, WHAT(KIND_MOVE, hook & 0xff), 0);
+}
+
 /* A file that is about to get another name: who may not use it in every way
  * may not take it out of the rule's reach. */
-static __noinline int judge_renamed(struct dentry *dentry, struct path *path, __u32 hook)
+static __noinline int judge_renamed(struct dentry *dentry, struct dentry *to, struct path *path,
+				    __u32 hook)
 {
+	struct inode *inode = dentry->d_inode;
+	__u32 from, kinds;
 	struct view v;
+	int err;
 
 	if (!look(&v))
 		return 0;
-	return judge(dentry, dentry->d_inode, path, 1 << KIND_WRITE | 1 << KIND_MOVE,
-		     ORDER(KIND_WRITE, KIND_MOVE, hook), &v, 0);
+	kinds = v.generation->kinds & (1 << KIND_WRITE | 1 << KIND_MOVE);
+	if (!kinds)
+		return 0;
+	from = label_for(dentry, inode, path, &v);
+	if (may_be_linked(inode) && from != UNJUDGED && linked_label(inode, 0, &v)) {
+		err = judge_linked(dentry, inode, from, KIND_WRITE | hook << 16, &v);
+		return err ? err : judge_linked(dentry, inode, from, KIND_MOVE | hook << 16, &v);
+	}
+	if (!from && !(v.generation->flags & GENERATION_DEFAULTS))
+		return 0;
+	err = judge_label(number(dentry), from, kinds & 1 << KIND_WRITE,
+			  ORDER(KIND_WRITE, KIND_WRITE, hook), &v);
+	if (err || from == UNJUDGED)
+		return err;
+	return judge_leaving(number(dentry), &v, from, label_for(to, inode, path, &v), hook);
+}
+
+static __always_inline struct state *state_row(struct view *v, __u32 state)
+{
+	void *in = inner(&states, v->slot);
+
+	return in ? bpf_map_lookup_elem(in, &state) : 0;
 }
 
 /*
@@ -291,13 +427,11 @@ static __noinline int judge_moved(struct dentry *from, struct dentry *to, struct
 				  __u32 hook)
 {
 	struct inode *inode = from->d_inode;
-	__u32 before, after, label = UNJUDGED;
-	bool everywhere; /* a rule begins with a double star */
+	__u32 before, after, label = UNJUDGED, beyond = 0;
 	struct view v;
 	struct state *s;
-	void *in;
 
-	if (!inode || (inode->i_mode & S_IFMT) != S_IFDIR)
+	if (!inode || !S_ISDIR(inode->i_mode))
 		return 0;
 	if (!look(&v) || !(v.generation->kinds & (1 << KIND_MOVE)))
 		return 0;
@@ -306,16 +440,80 @@ static __noinline int judge_moved(struct dentry *from, struct dentry *to, struct
 	if (before == after && before < RETRY)
 		return 0;
 	if (before < RETRY && after < RETRY) {
-		in = inner(&states, v.slot);
-		s = in ? bpf_map_lookup_elem(in, &v.generation->start) : 0;
+		bool everywhere; /* a rule begins with a double star */
+
+		s = state_row(&v, v.generation->start);
 		everywhere = s && s->otherwise;
-		s = in ? bpf_map_lookup_elem(in, &before) : 0;
+		s = state_row(&v, before);
 		if (s && s->below)
 			label = s->below;
 		else if (after || !everywhere)
 			return 0;
+		s = state_row(&v, after);
+		if (s)
+			beyond = s->below;
 	}
-	return judge_label(from, label, 1 << KIND_MOVE, ORDER(KIND_MOVE, KIND_MOVE, hook), &v);
+	return judge_leaving(number(from), &v, label, beyond, hook | BENEATH);
+}
+
+/* Who may link a file makes a name for everybody. The names whose rules differ
+ * are kept, and judged together from now on: false where there is no room. */
+static __noinline bool keep_label(struct inode *inode, __u32 label, struct view *v)
+{
+	struct link_key key = {.inode = inode->i_ino, .device = inode->i_sb->s_dev};
+	void *in = inner(&links, v->slot);
+	__u32 i;
+
+	if (!label)
+		return true;
+	if (!in)
+		return false;
+	for (i = 0; i < MAX_LINKS; i++) {
+		__u32 *have;
+
+		key.index = i;
+		have = bpf_map_lookup_elem(in, &key);
+		if (have && *have == label)
+			return true;
+		if (!have)
+			return !bpf_map_update_elem(in, &key, &label, BPF_ANY);
+	}
+	return false;
+}
+
+static __noinline void forget_labels(struct inode *inode, struct view *v)
+{
+	struct link_key key = {.inode = inode->i_ino, .device = inode->i_sb->s_dev};
+	void *in = inner(&links, v->slot);
+	__u32 i;
+
+	for (i = 0; in && i < MAX_LINKS; i++) {
+		key.index = i;
+		if (bpf_map_delete_elem(in, &key))
+			return;
+	}
+}
+
+static __noinline int keep_link(struct dentry *old, struct dentry *new, struct path *path)
+{
+	struct inode *inode = old->d_inode;
+	__u32 from, to;
+	struct view v;
+
+	if (!inode || !look(&v))
+		return 0;
+	from = label_by_walk(old, inode, path, &v);
+	to = label_by_walk(new, 0, path, &v);
+	if (from == to || from == UNJUDGED || to == UNJUDGED)
+		return 0; /* what is not judged was refused, or no rule refuses */
+	/* The only name that it has: others of that number are gone. */
+	if (inode->i_nlink == 1)
+		forget_labels(inode, &v);
+	if (!keep_label(inode, from, &v) || !keep_label(inode, to, &v))
+		return unjudged(number(old), 1 << KIND_WRITE,
+				ORDER(KIND_WRITE, KIND_WRITE, HOOK_path_link), &v, false);
+	bpf_inode_storage_delete(&inodes, inode);
+	return 0;
 }
 
 #endif

@@ -44,6 +44,24 @@ struct {
 	__type(value, __u64);
 } losses SEC(".maps");
 
+/* What others may not open for change, by id. */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, __u32);
+} guarded_maps SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, __u32);
+} guarded_programs SEC(".maps");
+
 /* One slot per generation; the inner maps are built beside the live ones. */
 
 struct {
@@ -72,7 +90,14 @@ PER_GENERATION(edges, BPF_MAP_TYPE_HASH, 0, struct edge, __u32);
 PER_GENERATION(states, BPF_MAP_TYPE_ARRAY, BPF_F_INNER_MAP, __u32, struct state);
 PER_GENERATION(globs, BPF_MAP_TYPE_ARRAY, BPF_F_INNER_MAP, __u32, __u32);
 PER_GENERATION(labels, BPF_MAP_TYPE_ARRAY, BPF_F_INNER_MAP, __u32, struct label);
-PER_GENERATION(roles, BPF_MAP_TYPE_HASH, 0, struct role_key, struct role);
+PER_GENERATION(roles, BPF_MAP_TYPE_HASH, 0, struct role_key, __u32);
+PER_GENERATION(rows, BPF_MAP_TYPE_HASH, 0, __u32, struct role);
+PER_GENERATION(users, BPF_MAP_TYPE_ARRAY, BPF_F_INNER_MAP, __u32, struct user_row);
+PER_GENERATION(classes, BPF_MAP_TYPE_HASH, 0, __u64, __u32);
+PER_GENERATION(acts, BPF_MAP_TYPE_HASH, 0, struct act_key, struct cell);
+PER_GENERATION(traces, BPF_MAP_TYPE_HASH, 0, struct trace_key, struct cell);
+PER_GENERATION(applets, BPF_MAP_TYPE_HASH, 0, struct applet, __u32);
+PER_GENERATION(links, BPF_MAP_TYPE_HASH, BPF_F_NO_PREALLOC, struct link_key, __u32);
 PER_GENERATION(verdicts, BPF_MAP_TYPE_HASH, 0, struct verdict_key, struct verdict);
 PER_GENERATION(hits, BPF_MAP_TYPE_ARRAY, BPF_F_INNER_MAP, __u32, __u64);
 PER_GENERATION(roots, BPF_MAP_TYPE_HASH, BPF_F_NO_PREALLOC, struct root, __u32);
@@ -86,6 +111,11 @@ const struct state *state_type __attribute__((unused));
 const struct role *role_type __attribute__((unused));
 const struct verdict *verdict_type __attribute__((unused));
 const struct label *label_type __attribute__((unused));
+const struct applet *applet_type __attribute__((unused));
+const struct user_row *user_row_type __attribute__((unused));
+const struct act_key *act_key_type __attribute__((unused));
+const struct trace_key *trace_key_type __attribute__((unused));
+const struct link_key *link_key_type __attribute__((unused));
 const struct event *event_type __attribute__((unused));
 
 static __always_inline void *inner(void *outer, __u32 slot)
@@ -104,6 +134,9 @@ const volatile __u32 owner;
  * are walked to each time instead of found in the cache.
  */
 const volatile bool arguments_only;
+
+/* Whether inode_setattr gets an idmap first. */
+const volatile bool setattr_idmap;
 
 /*
  * Always 0, and not known to the verifier to be. Linux 6.1 verifies a callback

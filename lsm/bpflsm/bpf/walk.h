@@ -286,8 +286,20 @@ static __noinline void store(struct dentry *d, struct inode *inode, __u32 seq, s
 		return;
 	value.kinds = row->kinds;
 	value.base_kinds = row->base_kinds;
+	value.flags = row->flags;
 	if (v->generation->flags & GENERATION_DEFAULTS)
 		value.kinds = value.base_kinds = 0xff; /* an allow-list decides about all */
+	/* A device may hold a file system of which each file is judged. */
+	if ((inode->i_mode & S_IFMT) == S_IFBLK)
+		value.kinds = 0xff;
+	/* A file with other names is judged by all of them, each time. */
+	if (inode->i_nlink > 1 && (inode->i_mode & S_IFMT) != S_IFDIR) {
+		struct link_key key = {.inode = inode->i_ino, .device = inode->i_sb->s_dev};
+		void *in = inner(&links, v->slot);
+
+		if (in && bpf_map_lookup_elem(in, &key))
+			return;
+	}
 	/* Names that a remote end changes, or that are not known yet. */
 	if (d->d_flags & (DCACHE_OP_REVALIDATE | DCACHE_DISCONNECTED))
 		return;

@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+#ifndef HOSTARMOR_ROLE_H
+#define HOSTARMOR_ROLE_H
+
+/*
+ * Who acts. A role is found from the program that was executed, the user and
+ * the cgroup. What it was found for is kept with it and compared each time, so
+ * that no hook has to see every setuid and every move between cgroups.
+ */
+
+/* False, and the view as it was, where nothing is in force. */
+static __always_inline bool look(struct view *v)
+{
+	struct generation *generation;
+	struct control *control;
+	__u32 zero = 0, slot;
+	__u64 word;
+
+	control = bpf_map_lookup_elem(&controls, &zero);
+	if (!control)
+		return false;
+	word = control->current;
+	if (!(word >> TREE_BITS))
+		return false;
+	slot = word >> TREE_BITS & (SLOTS - 1);
+	generation = bpf_map_lookup_elem(&generations, &slot);
+	if (!generation)
+		return false;
+	v->control = control;
+	v->generation = generation;
+	v->word = word;
+	v->slot = slot;
+	return true;
+}
+
+/* The state of a dentry that the verifier does not know by type. */
+static __always_inline __u32 state_of_number(__u64 dentry, struct view *v)
+{
+	struct dentry *d = (void *)dentry;
+	__u32 *root = root_state(v->slot, BPF_CORE_READ(d, d_sb, s_dev));
+	__u32 start = root ? *root : v->generation->start, found;
+	int try;
+
+	if (!start)
+		return 0;
+	for (try = 0; try < 3; try++) {
+		found = walk_from_root(dentry, v->slot, start);
+		if (found != RETRY)
+			return found;
+	}
+	return UNJUDGED;
+}
+
+static __noinline __u32 program_of(struct dentry *dentry, struct view *v)
+{
+	struct cached *c = 0;
+	__u32 state, label;
+	struct label *row;
+
+	if (!arguments_only)
+		c = bpf_inode_storage_get(&inodes, dentry->d_inode, 0, 0);
+	if (c && current_entry(c, dentry, v->word) && !moving) {
+		label = c->label;
+	} else {
+		state = state_of_number(number(dentry), v);
+		if (state >= RETRY)
+			return 0;
+		label = label_of_state(v->slot, state);
+	}
+	row = label_row(v->slot, label);
+	return row ? row->program : 0;
+}
+
+/* Whether this is the file that was executed, as far as that was seen. */
+static __always_inline bool executed(struct subject *s, struct dentry *dentry)
+{
+	struct inode *inode = dentry->d_inode;
+
+	return !s->exe_inode ||
+	       (s->exe_inode == inode->i_ino && s->exe_device == inode->i_sb->s_dev);
+}
+
+/* The class of the program that a task runs, by the file that was executed. A
+ * forged /proc/self/exe is nobody's program. */
+static __always_inline __u32 program_of_task(struct task_struct *task, struct subject *s, struct view *v)
+{
+	struct mm_struct *mm = task->mm;
+	struct file *exe;
+
+	if (!mm)
+		return 0;
+	exe = mm->exe_file;
+	if (!exe || (s && !executed(s, exe->f_path.dentry)))
+		return 0;
+	return program_of(exe->f_path.dentry, v);
+}
+
+/* The bits of one id: those of the last row that begins at or below it. */
+struct search {
+	__u32 slot;
+	__u32 first;
+	__u32 low; /* rows below it begin at or below the id */
+	__u32 high;
+	__u32 id;
+	__u32 unused;
+	__u64 bits;
+};
+
+static long search_one(__u32 i, struct search *s)
+{
+	void *in = inner(&users, s->slot);
+	__u32 middle = s->low + (s->high - s->low) / 2, index;
+	struct user_row *row;
+
+	if (s->low >= s->high || !in)
+		return 1;
+	index = s->first + middle;
+	row = bpf_map_lookup_elem(in, &index);
+	if (!row)
+		return 1;
+	if (row->first <= s->id) {
+		s->bits = row->bits;
+		s->low = middle + 1;
+	} else {
+		s->high = middle;
+	}
+	return 0;
+}
+
+/* A global function, as the verifier knows no bits of its result. */
+__noinline __u64 user_bits(__u32 slot, __u32 first, __u32 rows, __u32 id)
+{
+	struct search s = {.slot = slot, .first = first, .id = id};
+
+	s.low = unknown;
+	s.bits = unknown;
+	s.high = rows;
+	bpf_loop(32, search_one, &s, 0);
+	return s.bits;
+}
+
+/* These are global functions, of numbers: the verifier looks at each once. */
+__noinline __u32 user_class(__u32 slot, __u32 uid, __u32 euid, __u32 login)
+{
+	struct generation *g = bpf_map_lookup_elem(&generations, &slot);
+	void *in = inner(&classes, slot);
+	__u64 bits;
+	__u32 *class;
+
+	if (!g || !in)
+		return 0;
+	bits = user_bits(slot, 0, g->user_rows, uid);
+	if (euid != uid)
+		bits |= user_bits(slot, 0, g->user_rows, euid);
+	if (login != 0xffffffffU)
+		bits |= user_bits(slot, g->user_rows, g->login_rows, login);
+	class = bits ? bpf_map_lookup_elem(in, &bits) : 0;
+	return class ? *class : 0;
+}
+
+/*
+ * The workload of a cgroup: one step of the automaton for each cgroup on the
+ * way from the root. Whoever owns a cgroup names those beneath it: such names
+ * do not count unless the owner is root.
+ */
+struct unit_walk {
+	__u64 home;
+	__u64 cgroup;
+	__u64 unit;
+	__u32 level; /* the last one; of kept names, where the next begins */
+	__u32 levels; /* whose names count */
+	__u32 slot;
+	__u32 state;
+	__u32 workload;
+};
+
+static __always_inline __u64 ancestor(__u64 cgroup, __u32 level)
+{
+	struct cgroup *a = 0;
+
+	bpf_probe_read_kernel(&a, sizeof(a),
+			      (void *)(cgroup + bpf_core_field_offset(struct cgroup, ancestors) + level * 8));
+	return (__u64)a;
+}
+
+static __always_inline __u32 name_length(__u64 name)
+{
+	char part[32];
+	__u32 n = 0, i;
+
+	for (i = 0; i < 9; i++) {
+		long got = bpf_probe_read_kernel_str(part, sizeof(part), (void *)(name + n));
+
+		if (got <= 0)
+			return 0;
+		n += got - 1;
+		if (got < (long)sizeof(part))
+			return n;
+	}
+	return 0;
+}
+
+static __always_inline void unit_step(struct unit_walk *w, __u64 name, __u64 id)
+{
+	__u32 length, workload;
+	char first = 0;
+
+	/* systemd escapes what could be taken for a file of the kernel's. */
+	bpf_probe_read_kernel(&first, 1, (void *)name);
+	if (first == '_')
+		name++;
+	length = name_length(name);
+	w->state = length ? step(w->slot, w->state, name, length) : 0;
+	if (w->state >= RETRY)
+		w->state = 0;
+	if (!w->state)
+		return;
+	workload = label_of_state(w->slot, w->state);
+	if (workload == UNJUDGED)
+		return;
+	if (workload && !w->unit)
+		w->unit = id;
+	w->workload = workload;
+}
+
+static long unit_one(__u32 i, struct unit_walk *w)
+{
+	struct cgroup *above, *here;
+	struct kernfs_iattrs *owner;
+	struct kernfs_node *kn;
+	__u32 level = i + 1;
+
+	if (level > w->level || !w->state)
+		return 1;
+	above = (void *)ancestor(w->cgroup, i);
+	here = (void *)ancestor(w->cgroup, level);
+	if (!above || !here)
+		return 1;
+	owner = BPF_CORE_READ(above, kn, iattr);
+	if (owner && BPF_CORE_READ(owner, ia_uid.val))
+		return 1;
+	kn = BPF_CORE_READ(here, kn);
+	unit_step(w, (__u64)BPF_CORE_READ(kn, name), BPF_CORE_READ(kn, id));
+	w->levels = level;
+	return 0;
+}
+
+/* The same for names that were kept. */
+static long home_one(__u32 i, struct unit_walk *w)
+{
+	if (i >= w->levels || !w->state)
+		return 1;
+	unit_step(w, w->home + w->level, 1);
+	w->level += name_length(w->home + w->level) + 1;
+	return 0;
+}
+
+/* What is asked of a walk over cgroups, because a function returns one number. */
+enum asked {
+	THE_WORKLOAD,
+	THE_UNIT,
+	THE_LEVELS,
+};
+
+__noinline __u64 cgroup_walk(__u64 cgroup, __u32 slot, __u32 state, __u32 asked)
+{
+	struct unit_walk w = {.slot = slot, .cgroup = cgroup, .state = state};
+
+	w.unit = unknown;
+	w.workload = unknown;
+	w.levels = unknown;
+	w.level = BPF_CORE_READ((struct cgroup *)cgroup, level);
+	bpf_loop(64, unit_one, &w, 0);
+	return asked == THE_WORKLOAD ? w.workload : asked == THE_UNIT ? w.unit : w.levels;
+}
+
+__noinline __u32 home_walk(__u64 home, __u32 levels, __u32 slot, __u32 state)
+{
+	struct unit_walk w = {.slot = slot, .home = home, .state = state, .levels = levels};
+
+	w.unit = unknown;
+	w.workload = unknown;
+	w.level = unknown;
+	bpf_loop(64, home_one, &w, 0);
+	return w.workload;
+}
+
+struct keeping {
+	struct subject *s;
+	__u64 cgroup;
+	__u32 levels;
+	__u32 offset;
+};
+
+static long keep_one(__u32 i, struct keeping *k)
+{
+	struct subject *s = k->s;
+	struct cgroup *here;
+	__u32 offset = k->offset;
+	long n;
+
+	if (i >= k->levels || offset >= HOME - 64)
+		return 1;
+	here = (void *)ancestor(k->cgroup, i + 1);
+	n = bpf_probe_read_kernel_str(&s->home[offset], 64, BPF_CORE_READ(here, kn, name));
+	if (n <= 0 || n == 64)
+		return 1;
+	k->offset = offset + n;
+	s->home_levels = i + 1;
+	return 0;
+}
+
+static __noinline void keep_home(struct subject *s, __u64 cgroup, __u32 levels)
+{
+	struct keeping k = {.s = s, .cgroup = cgroup, .levels = levels};
+
+	k.offset = unknown;
+	bpf_loop(64, keep_one, &k, 0);
+}
+
+/* Finds the workload of a task. What confines it is kept in its storage. */
+static __noinline void find_unit(struct task_struct *task, struct view *v, struct subject *kept,
+				 struct identity *now)
+{
+	__u32 state = v->generation->units;
+	__u64 cgroup = number(task->cgroups->dfl_cgrp);
+
+	if (kept && kept->held) {
+		now->workload = home_walk(number(kept->home), kept->home_levels, v->slot, state);
+		now->unit = now->workload ? kept->home_unit : 0;
+		return;
+	}
+	now->workload = cgroup_walk(cgroup, v->slot, state, THE_WORKLOAD);
+	if (!now->workload)
+		return;
+	now->unit = cgroup_walk(cgroup, v->slot, state, THE_UNIT);
+	if (kept) {
+		kept->home_unit = now->unit;
+		keep_home(kept, cgroup, cgroup_walk(cgroup, v->slot, state, THE_LEVELS));
+	}
+}
+
+/*
+ * Who brought a task to its cgroup. A
+ * process that a unit's policy confines stays confined wherever it moves
+ * itself or its children.
+ */
+static __always_inline __u32 mover_of(struct task_struct *task, struct subject *s, __u64 cgroup)
+{
+	struct task_struct *leader = task->group_leader;
+	struct subject *l;
+
+	s->alien = 0;
+	if (s->moved_to == cgroup)
+		return s->moved_by;
+	l = leader ? bpf_task_storage_get(&subjects, leader, 0, 0) : 0;
+	if (l && l->moved_to == cgroup)
+		return l->moved_by;
+	/* Put there when it was made. */
+	s->alien = s->forked_by != MOVER_INIT;
+	return s->forked_by;
+}
+
+static __noinline void find_role(struct view *v, struct identity *s)
+{
+	struct role_key key = {.workload = s->workload, .user = s->user, .program = s->program};
+	void *in = inner(&roles, v->slot);
+	__u32 *id = 0;
+	struct role *row;
+
+	if (in) {
+		id = bpf_map_lookup_elem(in, &key);
+		if (!id && key.program) {
+			key.program = 0;
+			id = bpf_map_lookup_elem(in, &key);
+			key.program = s->program;
+		}
+		if (!id && key.user) {
+			key.user = 0;
+			id = bpf_map_lookup_elem(in, &key);
+			if (!id && key.program) {
+				key.program = 0;
+				id = bpf_map_lookup_elem(in, &key);
+			}
+		}
+	}
+	s->role = id ? *id : v->generation->base.id;
+	s->base = v->generation->base.id;
+	in = inner(&rows, v->slot);
+	row = in ? bpf_map_lookup_elem(in, &s->role) : 0;
+	if (row)
+		s->base = row->base;
+}
+
+/* `now` has the ids that count; `kept` is the task's storage, or 0. */
+static __always_inline void resolve(struct task_struct *task, struct view *v, struct subject *kept,
+			       struct identity *now)
+{
+	struct generation *g = v->generation;
+
+	/* The program was found at exec: what /proc/self/exe says now may be
+	 * forged. */
+	if (kept && kept->generation == v->word >> TREE_BITS)
+		now->program = kept->now.program;
+	else if (g->flags & GENERATION_PROGRAMS)
+		now->program = program_of_task(task, kept, v);
+	if (g->flags & GENERATION_USERS)
+		now->user = user_class(v->slot, now->uid, now->euid, now->login);
+	if (g->units)
+		find_unit(task, v, kept, now);
+	find_role(v, now);
+}
+
+/*
+ * Fills `w` for a task: from its storage where that is valid, anew where not. A
+ * task whose storage cannot be had is looked at anew each time, never taken
+ * for somebody else. Only a task itself writes what is kept of it.
+ */
+static __always_inline void find_identity(struct task_struct *task, bool own, struct view *v,
+					  struct identity *who)
+{
+	__u64 generation = v->word >> TREE_BITS;
+	const struct cred *cred = task->real_cred;
+	struct subject *s;
+
+	who->login = task->loginuid.val;
+	who->uid = cred->uid.val;
+	who->euid = cred->euid.val;
+	who->cgroup = task->cgroups->dfl_cgrp->kn->id;
+	s = bpf_task_storage_get(&subjects, task, 0, own ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
+	if (s && s->generation == generation && s->now.uid == who->uid &&
+	    s->now.euid == who->euid && s->now.login == who->login && s->now.cgroup == who->cgroup) {
+		*who = s->now;
+		return;
+	}
+	if (s && own && s->now.cgroup && s->now.cgroup != who->cgroup) {
+		__u32 by = mover_of(task, s, who->cgroup);
+
+		s->held = (s->now.workload || s->held) && by == MOVER_CONFINED;
+	}
+	who->program = 0;
+	who->user = 0;
+	who->workload = 0;
+	who->unit = 0;
+	resolve(task, v, s, who);
+	if (s && own) {
+		s->generation = 0;
+		s->now = *who;
+		s->generation = generation;
+	}
+}
+
+static __noinline void identify(struct task_struct *task, bool own, struct view *v, struct identity *who)
+{
+	find_identity(task, own, v, who);
+}
+
+/* The role of the current task and its base, in one number: the stack is short. */
+#define ROLE(roles) ((__u32)((roles) >> 32))
+#define BASE(roles) ((__u32)(roles))
+
+static __noinline __u64 own_roles(struct view *v)
+{
+	struct identity who;
+
+	find_identity(bpf_get_current_task_btf(), true, v, &who);
+	return (__u64)who.role << 32 | who.base;
+}
+
+#endif
