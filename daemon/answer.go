@@ -10,6 +10,7 @@ import (
 	"github.com/hostarmor/hostarmor/daemon/control"
 	"github.com/hostarmor/hostarmor/daemon/event"
 	"github.com/hostarmor/hostarmor/daemon/kernelcmdline"
+	"github.com/hostarmor/hostarmor/daemon/protect"
 	"github.com/hostarmor/hostarmor/daemon/reload"
 	"github.com/hostarmor/hostarmor/daemon/status"
 	"github.com/hostarmor/hostarmor/hostpolicy"
@@ -124,6 +125,8 @@ func (d *Daemon) reason() string {
 		return "the previous policies; the new ones could not be loaded: " + d.refused.summary
 	case d.refused != nil:
 		return "the previous policies; those on disk were refused"
+	case len(d.force.set.Policies()) == 0:
+		return "HostArmor's own protection alone; put policies into " + d.settings.Dirs[0]
 	}
 	return fmt.Sprintf("%s with %s", plural(len(d.force.set.Policies()), "policy"), plural(d.force.set.RuleCount(), "rule"))
 }
@@ -197,6 +200,10 @@ func (d *Daemon) policies(hits hitCounts) ([]status.Policy, []status.Drift) {
 			drift = append(drift, status.Drift{Source: f.Path, Reason: "broken on disk, and no earlier content is known; NOT ENFORCED"})
 		}
 	}
+	if own := d.force.set.BuiltIn; own != nil {
+		f := &reload.File{Path: protect.Source, State: policyfile.Active}
+		out = append(out, d.policy(f, own, gaps, hits))
+	}
 	if d.refused == nil {
 		return out, append(drift, d.kernelDrift()...)
 	}
@@ -244,7 +251,7 @@ func (d *Daemon) mergeRefused(out []status.Policy, drift []status.Drift, sums ma
 }
 
 func (d *Daemon) kernelDrift() []status.Drift {
-	if d.enforces() && len(d.force.set.Policies()) > 0 && d.kernel.Generation == 0 && d.force.mode != 0 {
+	if d.enforces() && d.kernel.Generation == 0 && d.force.mode != 0 {
 		return []status.Drift{{Source: "kernel", Reason: "enforces nothing, though policies were loaded; load them again with: hostarmor reload"}}
 	}
 	return nil

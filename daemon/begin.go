@@ -28,6 +28,7 @@ func (d *Daemon) begin(ctx context.Context) error {
 	if err := d.readKernel(); err == nil {
 		d.lostTold = d.kernel.Lost
 	}
+	d.readUnlock()
 	d.reconcile(ctx, request{start: true})
 	if d.watch.err != nil {
 		d.tellUnwatched(d.watch.err)

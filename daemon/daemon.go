@@ -14,6 +14,7 @@ import (
 	"github.com/hostarmor/hostarmor/daemon/control"
 	"github.com/hostarmor/hostarmor/daemon/event"
 	"github.com/hostarmor/hostarmor/daemon/kernelcmdline"
+	"github.com/hostarmor/hostarmor/daemon/links"
 	"github.com/hostarmor/hostarmor/daemon/mounts"
 	"github.com/hostarmor/hostarmor/daemon/reload"
 	"github.com/hostarmor/hostarmor/daemon/settings"
@@ -40,6 +41,9 @@ type Config struct {
 	Root     string // the tree in which symbolic links are followed
 	Mounts   string // the host's mountinfo
 	Cmdline  string // the kernel's command line
+	// LinkBudget is how many directory entries are looked at for hard links
+	// while policies wait for it; 0 is the usual number.
+	LinkBudget int
 	// BootID is this boot's id, "" to ask the kernel.
 	BootID string
 	// Journal takes the events, nil for journald.
@@ -79,6 +83,7 @@ type Daemon struct {
 	ask     chan func(context.Context)
 	booted  chan struct{} // closed when the boot has finished
 	remap   chan struct{} // the mount table changed
+	linked  chan linked   // a search in the background ended
 
 	unwatched chan error // a directory cannot be watched
 
@@ -103,10 +108,17 @@ type Daemon struct {
 	degraded     degradations
 	lostTold     uint64
 	unbound      bool // a change of the mount table is not in the kernel yet
+	around       surroundings
+	hunt         hunt
 	retry        bool // the last look failed for a reason outside the files
 	seen         [32]byte
 	busySince    time.Time // a policy file is being written
 	ticks        int
+	// unlocked is until when policy files may be changed, zero while they are
+	// locked; relock fires then. lockFailed: they should be locked again.
+	unlocked   time.Time
+	relock     *time.Timer
+	lockFailed bool
 	// bulky is for how many ticks more to give memory back: a look builds far
 	// more than the daemon keeps, and nobody who waits for it waits for that.
 	bulky int
@@ -127,16 +139,21 @@ func New(c Config) *Daemon {
 	def(&c.Root, "/")
 	def(&c.Mounts, mounts.Host)
 	def(&c.Cmdline, "/proc/cmdline")
+	if c.LinkBudget == 0 {
+		c.LinkBudget = links.Foreground
+	}
 	if c.Journal == nil {
 		c.Journal = event.Journal{}
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	relock := time.NewTimer(time.Hour)
+	relock.Stop()
 	return &Daemon{
-		conf: c, log: c.Log,
+		conf: c, log: c.Log, relock: relock,
 		look: make(chan struct{}, 1), lookAll: make(chan struct{}, 1), ask: make(chan func(context.Context)),
-		booted: make(chan struct{}), remap: make(chan struct{}, 1), unwatched: make(chan error, 1),
+		booted: make(chan struct{}), remap: make(chan struct{}, 1), linked: make(chan linked), unwatched: make(chan error, 1),
 		hub: event.NewHub(), guard: boot.NewStore(c.State),
 		store: reload.NewStore(filepath.Join(c.State, "last-good")),
 		rules: newHistory(), force: inForce{set: &reload.Set{}}, degraded: degradations{texts: map[string]string{}},
@@ -174,6 +191,11 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.poster.to(d.pipe)
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	tasks := d.start(work, listener)
+	d.hunt.run = func(f func(context.Context)) func() {
+		ctx, cancel := context.WithCancel(work)
+		tasks.run(func() { defer cancel(); f(ctx) })
+		return cancel
+	}
 	// Decisions are read once the first look knows the rules behind them;
 	// until then the kernel keeps them.
 	err = d.loop(ctx, func() { tasks.run(func() { d.follow(work) }) })
@@ -194,7 +216,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 func (d *Daemon) start(ctx context.Context, l net.Listener) *tasks {
 	t := &tasks{}
 	t.run(func() {
-		err := control.Serve(ctx, l, control.Daemon{Status: d.status, Reload: d.reload, Events: d.hub, Version: d.conf.Version, Log: d.log})
+		err := control.Serve(ctx, l, control.Daemon{Status: d.status, Reload: d.reload, Unlock: d.unlock, Events: d.hub, Version: d.conf.Version, Log: d.log})
 		d.log.Debug("the control socket is closed", "reason", err)
 	})
 	t.run(func() {

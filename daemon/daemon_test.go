@@ -29,6 +29,8 @@ type machine struct {
 	init   *fakeInit
 	boot   string
 	events *recorder
+
+	linkBudget int
 }
 
 func newMachine(t *testing.T) *machine {
@@ -53,6 +55,9 @@ func (m *machine) path(name ...string) string {
 // set writes the settings.
 func (m *machine) set(text string) {
 	m.t.Helper()
+	if !strings.Contains(text, "protect") {
+		text = "protect.self = false\n" + text
+	}
 	text = fmt.Sprintf("policies.dirs = [%q]\n%s", m.path("policies"), text)
 	must(m.t, os.WriteFile(m.path("settings.toml"), []byte(text), 0o644))
 }
@@ -99,7 +104,7 @@ func (m *machine) launch() *daemon {
 	d.Daemon = New(Config{
 		Enforcer: lsmtest.New(m.kernel), Init: m.init, Notify: n, Journal: m.events,
 		Settings: m.path("settings.toml"), State: m.path("state"), Socket: m.path("control.sock"),
-		Mounts: "/proc/self/mountinfo", Cmdline: m.path("cmdline"), BootID: m.boot,
+		Mounts: "/proc/self/mountinfo", Cmdline: m.path("cmdline"), BootID: m.boot, LinkBudget: m.linkBudget,
 	})
 	d.client = control.NewClient(m.path("control.sock"))
 	ctx, cancel := context.WithCancelCause(context.Background())

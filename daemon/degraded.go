@@ -22,16 +22,19 @@ func (d *Daemon) degrade(key, text string) {
 
 // degradeWith is degrade with a list for the event.
 func (d *Daemon) degradeWith(key, text string, problems []hostpolicy.Problem) {
-	g := &d.degraded
-	was, known := g.texts[key]
-	if known && was == text {
-		return
+	if d.degraded.note(key, text) {
+		d.poster.post(event.Event{Kind: event.Degraded, Priority: event.Warning, Message: text, Problems: problems})
 	}
+}
+
+// note keeps a text for status, and reports whether it is a new one.
+func (g *degradations) note(key, text string) bool {
+	was, known := g.texts[key]
 	if !known {
 		g.keys = append(g.keys, key)
 	}
 	g.texts[key] = text
-	d.poster.post(event.Event{Kind: event.Degraded, Priority: event.Warning, Message: text, Problems: problems})
+	return !known || was != text
 }
 
 func (d *Daemon) restore(key string) {

@@ -46,6 +46,10 @@ func (d *Daemon) loop(ctx context.Context, begun func()) error {
 			f(ctx)
 		case <-d.remap:
 			d.bind()
+		case l := <-d.linked:
+			d.take(l)
+		case <-d.relock.C:
+			d.lockWhenDue(ctx)
 		case err := <-d.unwatched:
 			d.tellUnwatched(err)
 		case <-booted:
@@ -75,9 +79,12 @@ func (d *Daemon) tick(ctx context.Context) {
 	if d.unbound {
 		d.bind()
 	}
+	d.huntWhenDue()
+	d.lockWhenDue(ctx) // the timer does not count while the machine sleeps
 	switch {
 	case d.ticks%lookEvery == 0:
 		d.reconcile(ctx, request{})
+		d.lookAgain()
 	case d.ticks%glanceEvery == 0:
 		d.rules.only(d.kernel.Generation)
 		d.glance(ctx)

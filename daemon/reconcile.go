@@ -9,7 +9,7 @@ import (
 
 	"github.com/hostarmor/hostarmor/daemon/event"
 	"github.com/hostarmor/hostarmor/daemon/kernelcmdline"
-	"github.com/hostarmor/hostarmor/daemon/mounts"
+	"github.com/hostarmor/hostarmor/daemon/links"
 	"github.com/hostarmor/hostarmor/daemon/reload"
 	"github.com/hostarmor/hostarmor/hostpolicy"
 	"github.com/hostarmor/hostarmor/hostpolicy/policyfile"
@@ -76,7 +76,7 @@ func (d *Daemon) attempt(r request) *refusal {
 	} else {
 		d.restore("recovered")
 	}
-	if len(set.Gaps) > 0 && d.enforces() && !r.start && !d.settings.WarnUnsupported {
+	if len(set.Gaps) > len(set.OwnGaps()) && d.enforces() && !r.start && !d.settings.WarnUnsupported {
 		return &refusal{set: set, summary: "the policies were refused", problems: set.Unsupported(hostpolicy.Error)}
 	}
 	d.alive()
@@ -91,7 +91,7 @@ func (d *Daemon) machine() reload.Machine {
 	}
 	posture := d.settings.Posture
 	return reload.Machine{
-		Root: d.conf.Root, Support: d.support,
+		Root: d.conf.Root, Support: d.support, BuiltIn: d.builtIn(),
 		Files: policyfile.Options{
 			Node:    kubearmor.Node{Hostname: hostname, Labels: d.settings.NodeLabels},
 			Posture: kubearmor.Posture{File: posture.File, Network: posture.Network, Capabilities: posture.Capabilities},
@@ -128,26 +128,30 @@ func (d *Daemon) apply(set *reload.Set, r request) *refusal {
 	if set.Ruleset == nil {
 		return d.applyNothing(set)
 	}
-	table, err := mounts.Read(d.conf.Mounts)
-	if err != nil {
-		d.retry = true
-		return &refusal{set: set, summary: err.Error()}
-	}
 	mode, guarded := d.mode(set, r)
 	if d.holds(set, mode) && !r.start {
 		d.keep(set, mode, guarded)
 		return nil
 	}
-	if d.holds(set, mode) && d.adopt(set, table) {
+	around, err := d.lookAround(links.Of(set.Enforced))
+	if err != nil {
+		d.retry = true
+		return &refusal{set: set, summary: err.Error()}
+	}
+	d.alive()
+	if d.holds(set, mode) && d.adopt(set, around.host) {
+		d.settle(around)
 		d.save(set)
 		d.keep(set, mode, guarded)
 		d.tellAdopted(mode)
 		return nil
 	}
-	if err := d.commit(set, mode, table, r); err != nil {
+	if err := d.commit(set, mode, around.host, r); err != nil {
 		d.retry = true
 		return &refusal{set: set, summary: err.Error()}
 	}
+	d.settle(around)
+	d.lookAgain()
 	d.save(set)
 	d.keep(set, mode, guarded)
 	d.tellLoaded(mode)
@@ -159,8 +163,8 @@ func (d *Daemon) holds(set *reload.Set, mode lsm.Mode) bool {
 	return d.kernel.Generation != 0 && d.kernel.Digest == set.Ruleset.Digest && d.kernel.Mode == mode
 }
 
-func (d *Daemon) adopt(set *reload.Set, table []lsm.Mount) bool {
-	ok, err := d.conf.Enforcer.Adopt(set.Ruleset, lsm.Host{Mounts: table})
+func (d *Daemon) adopt(set *reload.Set, host lsm.Host) bool {
+	ok, err := d.conf.Enforcer.Adopt(set.Ruleset, host)
 	if err != nil {
 		// It is replaced by the same set then, which has no gap either.
 		d.log.Debug("adopt what is in force", "error", err)
@@ -172,11 +176,11 @@ func (d *Daemon) adopt(set *reload.Set, table []lsm.Mount) bool {
 }
 
 // commit switches the kernel to the set. All that can fail comes first.
-func (d *Daemon) commit(set *reload.Set, mode lsm.Mode, table []lsm.Mount, r request) error {
+func (d *Daemon) commit(set *reload.Set, mode lsm.Mode, host lsm.Host, r request) error {
 	if r.start {
 		d.rememberPrevious()
 	}
-	txn, err := d.conf.Enforcer.Prepare(set.Ruleset, mode, lsm.Host{Mounts: table})
+	txn, err := d.conf.Enforcer.Prepare(set.Ruleset, mode, host)
 	if err != nil {
 		return fmt.Errorf("prepare the policies: %w", err)
 	}
@@ -220,6 +224,7 @@ func (d *Daemon) applyNothing(set *reload.Set) *refusal {
 			return nil
 		}
 	}
+	d.settle(surroundings{})
 	d.keep(set, 0, false)
 	if held {
 		d.save(set)
@@ -269,13 +274,15 @@ func (d *Daemon) mode(set *reload.Set, r request) (mode lsm.Mode, guarded bool) 
 // keep notes what is in force for status, and forgets the rest.
 func (d *Daemon) keep(set *reload.Set, mode lsm.Mode, guarded bool) {
 	d.tellGaps(set)
+	if d.unlocked.IsZero() {
+		d.restore("unlock")
+	}
 	var digest [32]byte
 	if set.Ruleset != nil {
 		digest = set.Ruleset.Digest
 	}
 	set.Forget()
 	d.force = inForce{set: set, mode: mode, digest: digest, guarded: guarded, loadedAt: d.force.loadedAt, adopted: d.force.adopted && d.kernel.Adopted}
-	d.unbound = false
 }
 
 // save keeps the set for a start with broken files. That it cannot be kept
@@ -286,23 +293,4 @@ func (d *Daemon) save(set *reload.Set) {
 		return
 	}
 	d.restore("store")
-}
-
-// bind tells the kernel of the host's new mount table.
-func (d *Daemon) bind() {
-	d.unbound = true
-	if !d.enforces() || d.kernel.Generation == 0 {
-		d.unbound = false
-		return
-	}
-	table, err := mounts.Read(d.conf.Mounts)
-	if err == nil {
-		err = d.conf.Enforcer.Bind(lsm.Host{Mounts: table})
-	}
-	if err != nil {
-		d.degrade("mounts", fmt.Sprintf("A change of the mount table is not taken into account yet, files may be judged by former names: %v", err))
-		return
-	}
-	d.unbound = false
-	d.restore("mounts")
 }

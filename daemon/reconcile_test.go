@@ -176,7 +176,7 @@ func TestSettingsAreReloaded(t *testing.T) {
 	}
 	must(t, os.Mkdir(m.path("elsewhere"), 0o755))
 	must(t, os.WriteFile(m.path("elsewhere/e.toml"), []byte(policy("/opt/e")), 0o644))
-	must(t, os.WriteFile(m.path("settings.toml"), []byte("policies.dirs = [\""+m.path("elsewhere")+"\"]\n"), 0o644))
+	must(t, os.WriteFile(m.path("settings.toml"), []byte("protect.self = false\npolicies.dirs = [\""+m.path("elsewhere")+"\"]\n"), 0o644))
 	m.enforces(lsm.Enforce, "e/process.no")
 	must(t, os.WriteFile(m.path("elsewhere/f.toml"), []byte(policy("/opt/f")), 0o644))
 	m.enforces(lsm.Enforce, "e/process.no", "f/process.no")

@@ -55,6 +55,9 @@ func (d *Daemon) tellLoaded(mode lsm.Mode) {
 		how = "in AUDIT ONLY mode (nothing is blocked)"
 	}
 	text := fmt.Sprintf("%s with %s now %s, generation %d", plural(len(set.Policies()), "policy"), plural(set.RuleCount(), "rule"), how, d.kernel.Generation)
+	if len(set.Policies()) == 0 {
+		text = fmt.Sprintf("No policy; HostArmor's own protection alone is now %s, generation %d", how, d.kernel.Generation)
+	}
 	if n := len(set.Problems); n > 0 {
 		text += fmt.Sprintf(", with %s. See: hostarmor status", plural(n, "warning"))
 	}

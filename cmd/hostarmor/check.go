@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hostarmor/hostarmor/daemon/event"
+	"github.com/hostarmor/hostarmor/daemon/reload"
 	"github.com/hostarmor/hostarmor/hostpolicy"
 	"github.com/hostarmor/hostarmor/hostpolicy/canonical"
 	"github.com/hostarmor/hostarmor/lsm/compile"
@@ -94,6 +95,7 @@ func (l *loaded) check(on *backend) (findings, []hostpolicy.Problem, error) {
 	problems := l.problems
 	policies, found := tree.Policies(l.set.Policies())
 	problems = append(problems, found...)
+	problems = append(problems, reload.Reserved(policies)...)
 	enforced, gaps := on.supported(policies)
 	problems = append(problems, on.gapProblems(gaps)...)
 	_, found = compile.Compile(enforced)

@@ -55,7 +55,7 @@ func TestCompleted(t *testing.T) {
 		want      []string
 		directive string
 	}{
-		{[]string{""}, []string{"check", "completion", "convert", "events", "explain", "help", "reload", "status", "test", "version"}, noFile},
+		{[]string{""}, []string{"check", "completion", "convert", "events", "explain", "help", "reload", "status", "test", "unlock", "version"}, noFile},
 		{[]string{"che"}, []string{"check"}, noFile},
 		{[]string{"check", ""}, nil, files},
 		{[]string{"check", "--why", "HA01"}, []string{"HA011", "HA012", "HA013", "HA014", "HA015", "HA016", "HA017", "HA018", "HA019"}, noFile},

@@ -59,7 +59,7 @@ A filter is a value or a glob, as --policy 'web-*'.`,
 	flags := c.Flags()
 	flags.BoolVarP(&follow, "follow", "f", false, "go on with those that follow")
 	flags.IntVarP(&recent, "lines", "n", 256, "how many of the latest events (10 with -f)")
-	flags.StringVar(&f.event, "event", "", "only these: access, unjudged, policy-loaded, policy-rejected, degraded, lost")
+	flags.StringVar(&f.event, "event", "", "only these: access, unjudged, policy-loaded, policy-rejected, degraded, lost, tamper")
 	flags.StringVar(&f.action, "action", "", "only these: block, audit, allow")
 	flags.StringVar(&f.policy, "policy", "", "only of this policy")
 	flags.StringVar(&f.rule, "rule", "", "only of this rule, by its full id")

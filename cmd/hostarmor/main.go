@@ -106,7 +106,7 @@ func newRoot() *cobra.Command {
 	c.SetVersionTemplate("{{.Version}}\n")
 	socket := c.PersistentFlags().String("socket", control.Path, "the daemon's control socket")
 	dial := func() *control.Client { return control.NewClient(*socket) }
-	c.AddCommand(newStatus(dial), newCheck(), newExplain(), newTest(), newConvert(), newReload(dial), newEvents(dial), newVersion(dial))
+	c.AddCommand(newStatus(dial), newCheck(), newExplain(), newTest(), newConvert(), newReload(dial), newUnlock(dial), newEvents(dial), newVersion(dial))
 	return c
 }
 

@@ -72,6 +72,8 @@ func tellReload(c *cobra.Command, r control.Reload) error {
 	case r.Mode == "none":
 		fmt.Fprintf(c.ErrOrStderr(), "hostarmor: %s read, but NOTHING is enforced. See: hostarmor status\n", count(r.Policies, "policy was", "policies were"))
 		return exit(exitWrong)
+	case r.Policies == 0:
+		_, err = fmt.Fprintf(w, "No policies: only HostArmor's own protection is in force, generation %d%s.\n", r.Generation, auditNote(r.Mode))
 	case r.Changed:
 		_, err = fmt.Fprintf(w, "Loaded: %s, generation %d%s.\n", amount(r), r.Generation, auditNote(r.Mode))
 	default:

@@ -116,6 +116,12 @@ func answering(s status.Status, r control.Reload, err error) control.Daemon {
 	}
 }
 
+// unlocking is the daemon with a lock.
+func unlocking(d control.Daemon, u control.Unlock, err error) control.Daemon {
+	d.Unlock = func(context.Context, time.Duration) (control.Unlock, error) { return u, err }
+	return d
+}
+
 var loadedAt = time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 
 var rules = []status.Rule{
@@ -159,7 +165,10 @@ var answers = map[string]control.Daemon{
 		Schema: 1, Backend: "none", BackendReason: "bpf is not active", Mode: status.None, Reason: "this kernel cannot: bpf is not active",
 		Degraded: []string{"NOTHING is enforced: bpf is not active"},
 	}, control.Reload{Schema: 1, Mode: "none", Policies: 2, Problems: []event.Problem{}}, nil),
-	"broken": answering(enforcing, control.Reload{}, errors.New("wait for the daemon: terminated")),
+	"locked":   unlocking(answering(enforcing, control.Reload{}, nil), control.Unlock{Schema: 1, Until: &loadedAt}, nil),
+	"unlocked": unlocking(answering(enforcing, control.Reload{Schema: 1, Changed: true, Generation: 2, Mode: "enforce"}, nil), control.Unlock{Schema: 1, Reason: "[protect] policies is false: policy files are not locked"}, nil),
+	"stuck":    unlocking(answering(enforcing, control.Reload{}, nil), control.Unlock{}, &control.Refusal{Schema: 1, Summary: "prepare the policies: out of memory", Problems: []event.Problem{}}),
+	"broken":   answering(enforcing, control.Reload{}, errors.New("wait for the daemon: terminated")),
 }
 
 var history = []event.Event{

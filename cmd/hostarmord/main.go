@@ -42,6 +42,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	flags.StringVar(&c.Settings, "settings", settings.DefaultFile, "the settings `file`")
 	showVersion := flags.Bool("version", false, "print the version and exit")
+	release := flags.Bool("release", false, "lift what a daemon that does not run any more left in force, and exit")
 	verbose := flags.Bool("debug", false, "log what the daemon does, to standard error")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0
@@ -60,6 +61,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 		c.Log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	c.Enforcer = bpflsm.New(bpflsm.Config{})
+	if *release {
+		if err := daemon.Release(c.Enforcer, ""); err != nil {
+			fmt.Fprintf(stderr, "hostarmord: %v\n", err)
+			return exitFailed
+		}
+		return 0
+	}
 	c.Version = versions.Of(version, commit)
 	c.Init = systemd.NewManager("hostarmor.service")
 	c.Notify = systemd.Notifier{}

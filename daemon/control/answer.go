@@ -1,6 +1,8 @@
 package control
 
 import (
+	"time"
+
 	"github.com/hostarmor/hostarmor/daemon/event"
 )
 
@@ -19,6 +21,18 @@ type Reload struct {
 	// are not enforced.
 	Problems []event.Problem `json:"problems"`
 }
+
+// Unlock is the answer to the wish to change policy files.
+type Unlock struct {
+	Schema int `json:"schema"`
+	// Until is when they are locked again; nil where nothing was locked, for
+	// the Reason.
+	Until  *time.Time `json:"until,omitempty"`
+	Reason string     `json:"reason,omitempty"`
+}
+
+// UnlockLimit is the longest time that policy files can be unlocked for.
+const UnlockLimit = 24 * time.Hour
 
 // Refusal is the answer to anything that was not done, as JSON and as an
 // error.

@@ -14,6 +14,7 @@ import (
 	"os"
 	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/hostarmor/hostarmor/daemon/status"
 	"github.com/hostarmor/hostarmor/daemon/version"
@@ -75,6 +76,14 @@ func (c *Client) Version(ctx context.Context) (version.Info, error) {
 func (c *Client) Reload(ctx context.Context) (Reload, error) {
 	var r Reload
 	return r, c.ask(ctx, http.MethodPost, "/v1/reload", &r)
+}
+
+// Unlock lets policy files be changed for a while. The error is a *Refusal
+// where that could not be done.
+func (c *Client) Unlock(ctx context.Context, length time.Duration) (Unlock, error) {
+	var u Unlock
+	q := url.Values{"for": {length.String()}}
+	return u, c.ask(ctx, http.MethodPost, "/v1/unlock?"+q.Encode(), &u)
 }
 
 // Events calls line with each of the last recent events, and with those to

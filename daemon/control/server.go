@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"log/slog"
@@ -24,10 +25,14 @@ const (
 )
 
 // Daemon is what the server serves. Status and Reload wait for the daemon's
-// loop; a *Refusal from Reload is the client's to read.
+// loop; a *Refusal
+// from Reload or Unlock is the client's to read.
 type Daemon struct {
-	Status  func(context.Context) (status.Status, error)
-	Reload  func(context.Context) (Reload, error)
+	Status func(context.Context) (status.Status, error)
+	Reload func(context.Context) (Reload, error)
+	// Unlock lets policy files be changed for a while; nil where there is no
+	// such thing.
+	Unlock  func(context.Context, time.Duration) (Unlock, error)
 	Events  *event.Hub
 	Version version.Info
 	Log     *slog.Logger
@@ -38,6 +43,7 @@ func Serve(ctx context.Context, l net.Listener, d Daemon) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", d.status)
 	mux.HandleFunc("POST /v1/reload", d.reload)
+	mux.HandleFunc("POST /v1/unlock", d.unlock)
 	mux.HandleFunc("GET /v1/events", d.events)
 	mux.HandleFunc("GET /v1/version", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusOK, d.Version)
@@ -91,6 +97,25 @@ func (d Daemon) status(w http.ResponseWriter, r *http.Request) {
 
 func (d Daemon) reload(w http.ResponseWriter, r *http.Request) {
 	done, err := d.Reload(r.Context())
+	conclude(w, done, err)
+}
+
+func (d Daemon) unlock(w http.ResponseWriter, r *http.Request) {
+	length, err := time.ParseDuration(r.FormValue("for"))
+	if err != nil || length <= 0 || length > UnlockLimit {
+		refuse(w, http.StatusBadRequest, fmt.Sprintf("for is not a duration of at most %s, as 10m", UnlockLimit))
+		return
+	}
+	if d.Unlock == nil {
+		refuse(w, http.StatusNotImplemented, "this daemon locks nothing")
+		return
+	}
+	done, err := d.Unlock(r.Context(), length)
+	conclude(w, done, err)
+}
+
+// conclude answers with what was done, or why not.
+func conclude(w http.ResponseWriter, done any, err error) {
 	var refusal *Refusal
 	switch {
 	case errors.As(err, &refusal):

@@ -3,6 +3,7 @@ package event
 import (
 	"strings"
 
+	"github.com/hostarmor/hostarmor/daemon/protect"
 	"github.com/hostarmor/hostarmor/daemon/systemd"
 	"github.com/hostarmor/hostarmor/hostpolicy"
 	"github.com/hostarmor/hostarmor/lsm"
@@ -25,6 +26,9 @@ func (r *Rule) Policy() string {
 	policy, _, _ := strings.Cut(r.ID, "/")
 	return policy
 }
+
+// own reports whether it is a rule by which HostArmor protects itself.
+func (r *Rule) own() bool { return r.Policy() == protect.Name }
 
 // Source is the rule's "file:line".
 func (r *Rule) Source() string {
@@ -66,18 +70,25 @@ func FromDenial(d lsm.Denial, r Rule, known bool) Event {
 		Time: d.Time, Kind: Access, Priority: Notice, Count: 1, Generation: d.Generation,
 		Message: sentence(&d, r, known, unit),
 		Decision: &Decision{
-			Action: action(&d), Class: classOf(d.Kind).String(), Operation: d.Kind.String(), Hook: d.Operation,
-			Resource: d.Resource, Names: d.Resources, Exe: d.Exe, Comm: d.Comm,
+			Action: action(&d), Hook: d.Operation,
+			Resource: d.Resource, Names: d.Resources, Target: d.Target, Exe: d.Exe, Comm: d.Comm,
 			PID: d.PID, PPID: d.PPID, ParentExe: d.ParentExe, UID: d.UID,
 			Unit: unit, UserUnit: systemd.UserUnit(d.Cgroup),
 		},
+	}
+	e.Class, e.Operation = what(&d)
+	if e.Operation == hostpolicy.OpCapability.String() && e.Resource == "" {
+		e.Resource = d.Act.String()
 	}
 	if d.LoginUID != unsetUID {
 		e.LoginUID = &d.LoginUID
 	}
 	if known && !d.Unjudged {
-		e.Policy, e.Rule, e.Source, e.Class = r.Policy(), r.ID, r.Source(), r.Class.String()
+		e.Policy, e.Rule, e.Source = r.Policy(), r.ID, r.Source()
 		e.Severity, e.Tags = int(r.Severity), r.Tags
+		if r.own() {
+			e.Kind = Tamper
+		}
 	}
 	if d.Unjudged {
 		e.Kind = Unjudged
@@ -100,9 +111,25 @@ func action(d *lsm.Denial) string {
 	return a.String()
 }
 
-func classOf(k lsm.Kind) hostpolicy.Class {
-	if k == lsm.KindExec || k == lsm.KindMap {
-		return hostpolicy.Process
+// what is the class and the operation that was judged. A rule of another class
+// may have decided: one that trusts a program also keeps others out of it.
+func what(d *lsm.Denial) (class, operation string) {
+	switch d.Kind {
+	case lsm.KindAct:
+		op := operationOf(d.Act)
+		return op.Class().String(), op.String()
+	case lsm.KindExec, lsm.KindMap:
+		return hostpolicy.Process.String(), d.Kind.String()
 	}
-	return hostpolicy.File
+	return hostpolicy.File.String(), d.Kind.String()
+}
+
+// operationOf is the operation of class system, else OpCapability.
+func operationOf(a lsm.Act) hostpolicy.Operation {
+	for op := hostpolicy.OpLoadModule; op.Valid(); op++ {
+		if lsm.ActOf(op, 0) == a {
+			return op
+		}
+	}
+	return hostpolicy.OpCapability
 }

@@ -20,6 +20,7 @@ const (
 	PolicyRejected Kind = "policy-rejected" // a set was refused, the previous one kept
 	Degraded       Kind = "degraded"        // less is enforced than was asked for
 	Lost           Kind = "lost"            // events that nobody will see
+	Tamper         Kind = "tamper"          // HostArmor's own protection decided, or was lifted
 )
 
 // Priority is the syslog priority.
@@ -40,7 +41,7 @@ type Event struct {
 	Priority Priority  `json:"priority"`
 	Message  string    `json:"message"`
 
-	// Decision is set for Access and Unjudged.
+	// Decision is set for Access and Unjudged, and for a Tamper that is one.
 	*Decision
 
 	// Count is the number of identical decisions behind this record, or of
@@ -61,10 +62,11 @@ type Decision struct {
 	Rule      string   `json:"rule,omitempty"` // full id
 	Source    string   `json:"source,omitempty"`
 	Class     string   `json:"class"`
-	Operation string   `json:"operation"` // exec, read, write
+	Operation string   `json:"operation"` // exec, read, write, capability, or one of class system
 	Hook      string   `json:"hook,omitempty"`
 	Resource  string   `json:"resource"`
-	Names     []string `json:"names,omitempty"` // all names of the resource, where it has several
+	Names     []string `json:"names,omitempty"`      // all names of the resource, where it has several
+	Target    uint32   `json:"target_pid,omitempty"` // of the process that is acted upon
 	Exe       string   `json:"exe"`
 	Comm      string   `json:"comm"`
 	PID       uint32   `json:"pid"`

@@ -19,6 +19,7 @@ var MessageID = map[Kind]string{
 	PolicyRejected: "c500ada8d4224eb196239738306122d3",
 	Degraded:       "12557460cf8b4139aed4db08e78b31fc",
 	Lost:           "3878220f94da4eb5bbaf29f5efc87be1",
+	Tamper:         "994486663d72467c9c65d848891253c3",
 }
 
 // fields is the record in journald's names, but for MESSAGE and PRIORITY.
@@ -63,6 +64,7 @@ func fields(e *Event) map[string]string {
 	set("OBJECT_SYSTEMD_UNIT", d.Unit)
 	set("OBJECT_SYSTEMD_USER_UNIT", d.UserUnit)
 	set("HOSTARMOR_TAGS", strings.Join(d.Tags, ","))
+	number("HOSTARMOR_TARGET_PID", uint64(d.Target))
 	number("HOSTARMOR_SEVERITY", uint64(d.Severity))
 	// 0 is a pid and a uid like any other.
 	f["HOSTARMOR_PID"] = strconv.FormatUint(uint64(d.PID), 10)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/hostarmor/hostarmor/daemon/protect"
 	"github.com/hostarmor/hostarmor/hostpolicy"
 	"github.com/hostarmor/hostarmor/lsm"
 )
@@ -18,7 +19,7 @@ func sentence(d *lsm.Denial, r Rule, known bool, unit string) string {
 	if unit != "" {
 		fmt.Fprintf(&b, ", %s", show(unit))
 	}
-	fmt.Fprintf(&b, ") %s %s", deed(d), show(d.Resource))
+	fmt.Fprintf(&b, ") %s", deed(d, r, known))
 	switch {
 	case d.Unjudged:
 		b.WriteString(": its name could not be resolved. More: hostarmor status")
@@ -28,13 +29,17 @@ func sentence(d *lsm.Denial, r Rule, known bool, unit string) string {
 		return b.String()
 	case d.Otherwise:
 		fmt.Fprintf(&b, ": no allow rule of its policy names it, the first is %s at %s", r.ID, r.Source())
+	case r.own():
+		fmt.Fprintf(&b, ": rule %s, which is built in", r.ID)
+	case reachesInto(d, r):
+		fmt.Fprintf(&b, ": rule %s at %s trusts that program", r.ID, r.Source())
 	default:
 		fmt.Fprintf(&b, ": rule %s at %s", r.ID, r.Source())
 	}
 	if r.Message != "" {
 		fmt.Fprintf(&b, " (%s)", show(r.Message))
 	}
-	b.WriteString(remedy(d))
+	b.WriteString(remedy(d, r))
 	return b.String()
 }
 
@@ -54,37 +59,37 @@ func verb(d *lsm.Denial) string {
 	return "Noted:"
 }
 
-func deed(d *lsm.Denial) string {
+func deed(d *lsm.Denial, r Rule, known bool) string {
 	refused := !d.Permitted && (d.Unjudged || d.Action == hostpolicy.Block)
-	switch {
-	case d.Kind == lsm.KindMap && refused:
-		return "may not map as a program"
-	case d.Kind == lsm.KindMap:
-		return "mapped as a program"
-	case d.Kind == lsm.KindExec && refused:
-		return "may not execute"
-	case d.Kind == lsm.KindExec:
-		return "executed"
-	case d.Kind == lsm.KindRead && refused:
-		return "may not read"
-	case d.Kind == lsm.KindRead:
-		return "read"
-	case d.Kind == lsm.KindMove && refused:
-		return "may not move (files beneath it are protected)"
-	case d.Kind == lsm.KindMove:
-		return "moved"
-	case refused:
-		return "may not write"
+	w := fileWords(d)
+	if d.Kind == lsm.KindAct {
+		w = actWords(d, r, known)
 	}
-	return "wrote"
+	text := w.did
+	if refused {
+		text = "may not " + w.do
+	}
+	if w.object != "" {
+		text += " " + w.object
+	}
+	if refused && d.Kind == lsm.KindMove {
+		text += " (files beneath it are protected)"
+	}
+	return text
 }
 
-func remedy(d *lsm.Denial) string {
+func remedy(d *lsm.Denial, r Rule) string {
 	switch {
+	case d.Action == hostpolicy.Block && d.Permitted && !d.Exempt:
+		return ". Why nothing is blocked: hostarmor status"
+	case r.ID == protect.Policies:
+		return ". To permit it for a while: hostarmor unlock --for 10m"
+	case r.own() && d.Action == hostpolicy.Block && !d.Exempt:
+		return ". To permit it, set self = false under [protect] in hostarmor.toml, then: hostarmor reload"
+	case r.own():
+		return ""
 	case d.Action == hostpolicy.Block && d.Exempt:
 		return `. To refuse it to them too, set dangerous = true there, then: hostarmor reload`
-	case d.Action == hostpolicy.Block && d.Permitted:
-		return ". Why nothing is blocked: hostarmor status"
 	case d.Otherwise:
 		return ". To permit it, add it to that rule, then: hostarmor reload"
 	case d.Action == hostpolicy.Block:

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,40 +23,81 @@ import (
 // Host is the mount table that host rules name files by.
 const Host = "/proc/1/mountinfo"
 
+// Table is a mount table.
+type Table struct {
+	// Mounts are the plain ones, and behind them the layers of overlays.
+	Mounts []lsm.Mount
+	// Types are the file system types of the plain ones, in their order.
+	Types []string
+}
+
+// Plain are the mounts without the layers of overlays.
+func (t *Table) Plain() []lsm.Mount { return t.Mounts[:len(t.Types):len(t.Types)] }
+
 // Read parses the mount table in file.
 func Read(file string) ([]lsm.Mount, error) {
+	table, _, err := read(file)
+	return table.Mounts, err
+}
+
+func read(file string) (Table, []overlay, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("read the mount table: %w", err)
+		return Table{}, nil, fmt.Errorf("read the mount table: %w", err)
 	}
-	m, err := Parse(bytes.NewReader(text))
+	table, overlays, err := parse(bytes.NewReader(text))
 	if err != nil {
-		return nil, fmt.Errorf("parse %s: %w", file, err)
+		return Table{}, nil, fmt.Errorf("parse %s: %w", file, err)
 	}
-	return m, nil
+	return table, overlays, nil
 }
 
 // Parse reads lines of mountinfo (proc_pid_mountinfo(5)). Any line that cannot
 // be understood is an error: a mount left out is a name left unjudged.
 func Parse(r io.Reader) ([]lsm.Mount, error) {
-	var table []lsm.Mount
+	table, _, err := parse(r)
+	return table.Mounts, err
+}
+
+func parse(r io.Reader) (Table, []overlay, error) {
+	var table Table
+	var overlays []overlay
 	sc := bufio.NewScanner(r)
 	sc.Buffer(nil, 1<<20) // overlay options name every lower directory
 	for n := 1; sc.Scan(); n++ {
 		f := strings.Fields(sc.Text())
 		if len(f) < 5 {
-			return nil, fmt.Errorf("line %d: %d fields, at least 5 expected", n, len(f))
+			return Table{}, nil, fmt.Errorf("line %d: %d fields, at least 5 expected", n, len(f))
 		}
 		dev, err := device(f[2])
 		if err != nil {
-			return nil, fmt.Errorf("line %d: %w", n, err)
+			return Table{}, nil, fmt.Errorf("line %d: %w", n, err)
 		}
-		table = append(table, lsm.Mount{Device: dev, Root: unescape(f[3]), Point: unescape(f[4])})
+		m := lsm.Mount{Device: dev, Root: unescape(f[3]), Point: unescape(f[4])}
+		fstype, options := superblock(f[5:])
+		table.Mounts = append(table.Mounts, m)
+		table.Types = append(table.Types, fstype)
+		// A part of an overlay does not show its layers as a whole.
+		if fstype == "overlay" && m.Root == "/" {
+			overlays = append(overlays, overlay{m.Point, options})
+		}
 	}
 	if err := sc.Err(); err != nil {
-		return nil, err
+		return Table{}, nil, err
 	}
-	return table, nil
+	return table, overlays, nil
+}
+
+// superblock is the type and the options behind the dash of a line.
+func superblock(fields []string) (fstype, options string) {
+	i := slices.Index(fields, "-")
+	if i < 0 || len(fields) < i+2 {
+		return "", ""
+	}
+	if len(fields) > i+3 {
+		options = fields[i+3]
+	}
+	return fields[i+1], options
 }
 
 // device turns "major:minor" into the kernel's dev_t, which is not stat's.

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/hostarmor/hostarmor/daemon/atomicfile"
 	"github.com/hostarmor/hostarmor/hostpolicy/policyfile"
@@ -155,6 +156,19 @@ func (st Store) Settings() ([]byte, error) {
 // Rules are those of the last good set, if it compiles to this digest here and
 // now: the rule ids of what an earlier daemon left in force.
 func (st Store) Rules(digest [32]byte, machine Machine) ([]lsm.Rule, error) {
+	s, err := st.Set(digest, machine)
+	if err != nil {
+		return nil, err
+	}
+	if s.Ruleset == nil || s.Ruleset.Digest != digest {
+		return nil, errors.New("the last good policies compile to something else now")
+	}
+	return s.Ruleset.Rules, nil
+}
+
+// Set is the last good set, if it was saved under this digest. It may compile
+// to another one by now.
+func (st Store) Set(digest [32]byte, machine Machine) (*Set, error) {
 	m, err := st.Manifest()
 	if err != nil {
 		return nil, err
@@ -166,13 +180,17 @@ func (st Store) Rules(digest [32]byte, machine Machine) ([]lsm.Rule, error) {
 	for _, k := range m.Files {
 		f := File{Path: k.Path}
 		f.stepBack(st, machine.Files, k.SHA256)
+		// It is in force as it is; asWritten for the same reason.
+		f.LastGood, f.asWritten = false, true
 		s.Files = append(s.Files, f)
 	}
 	if err := s.build(machine, nil); err != nil {
 		return nil, err
 	}
-	if s.Ruleset == nil || s.Ruleset.Digest != digest {
-		return nil, errors.New("the last good policies compile to something else now")
-	}
-	return s.Ruleset.Rules, nil
+	return s, nil
+}
+
+// Complete reports whether every file of the set could be read.
+func (s *Set) Complete() bool {
+	return !slices.ContainsFunc(s.Files, func(f File) bool { return f.Rejected() || f.State == 0 })
 }

@@ -28,6 +28,11 @@ type Set struct {
 	Gaps []compile.Gap
 	// Links tells whether the same files would mean something else now.
 	Links Links
+	// BuiltIn is the policy that no file holds, for status; nil where there
+	// is none.
+	BuiltIn *Policy
+	// Enforced are the policies in the Ruleset, under their canonical names.
+	Enforced []hostpolicy.Policy
 }
 
 // File is one policy file of a set.
@@ -69,7 +74,7 @@ func (s *Set) Refused() bool {
 	return slices.ContainsFunc(s.Problems, isError)
 }
 
-// RuleCount is the number of rules in force with this set.
+// RuleCount is the number of rules of files in force with this set.
 func (s *Set) RuleCount() int {
 	n := 0
 	for i := range s.Files {
@@ -85,7 +90,7 @@ func (s *Set) RuleCount() int {
 // Rejected reports whether nothing of the file is in force.
 func (f *File) Rejected() bool { return f.State == policyfile.Rejected }
 
-// Policies are the names of the active policies.
+// Policies are the names of the active policies of files.
 func (s *Set) Policies() []string {
 	var names []string
 	for i := range s.Files {
@@ -101,7 +106,7 @@ func (s *Set) Policies() []string {
 // Forget lets go of all that only the way into the kernel needs, so that an
 // idle daemon is small.
 func (s *Set) Forget() {
-	s.Ruleset = nil
+	s.Ruleset, s.Enforced = nil, nil
 	for i := range s.Files {
 		s.Files[i].content, s.Files[i].policies = nil, nil
 	}
@@ -112,6 +117,8 @@ type Machine struct {
 	Root    string             // the tree in which links are followed
 	Support lsm.Support        // what its kernel can enforce
 	Files   policyfile.Options // what its settings say of policy files
+	// BuiltIn is in force beside the policies of files; nil is none.
+	BuiltIn *hostpolicy.Policy
 }
 
 // Look reads the directories and compiles what they hold.
@@ -138,25 +145,30 @@ func newFile(e *policyfile.Entry) File {
 
 // describe keeps what status tells of the file's policies.
 func (f *File) describe() {
-	f.Policies = nil
+	f.Policies = describe(f.policies)
+}
+
+func describe(policies []hostpolicy.Policy) []Policy {
+	var out []Policy
 	var ids []string
-	for i := range f.policies {
-		for j := range f.policies[i].Rules {
-			ids = append(ids, f.policies[i].Rules[j].ID())
+	for i := range policies {
+		for j := range policies[i].Rules {
+			ids = append(ids, policies[i].Rules[j].ID())
 		}
 	}
 	// Parts of one text, so that what is kept does not pin what is not.
 	text := strings.Join(ids, "")
-	for i := range f.policies {
-		p := &f.policies[i]
+	for i := range policies {
+		p := &policies[i]
 		kept := Policy{Name: strings.Clone(p.Name), Rules: make([]Rule, len(p.Rules))}
 		for j := range p.Rules {
 			r := &p.Rules[j]
 			kept.Rules[j] = Rule{ID: text[:len(ids[0])], Line: uint32(r.Position.Line), Action: r.Action}
 			text, ids = text[len(ids[0]):], ids[1:]
 		}
-		f.Policies = append(f.Policies, kept)
+		out = append(out, kept)
 	}
+	return out
 }
 
 // build makes the ruleset of the files' policies; problems are those of
@@ -172,7 +184,7 @@ func (s *Set) build(m Machine, problems []hostpolicy.Problem) error {
 		}
 	}
 	s.ID = hex.EncodeToString(sum.Sum(nil)[:16])
-	s.Ruleset, s.Gaps = nil, nil
+	s.Ruleset, s.Gaps, s.Enforced, s.BuiltIn = nil, nil, nil, nil
 
 	tree, err := canonical.Open(m.Root)
 	if err != nil {
@@ -182,14 +194,24 @@ func (s *Set) build(m Machine, problems []hostpolicy.Problem) error {
 	resolved := tree.Resolve(policies)
 	s.takeAsWritten(resolved.Problems)
 	problems = append(problems, resolved.Problems...)
-	s.Links = linksOf(m.Root, policies)
-
-	enforceable, gaps := compile.Supported(resolved.Policies, m.Support)
+	problems = append(problems, Reserved(policies)...)
+	all := resolved.Policies
+	written := policies
+	if m.BuiltIn != nil {
+		written = append(slices.Clip(written), *m.BuiltIn)
+		// After all checks: what is wrong with it is not the administrator's
+		// to mend.
+		own, _ := tree.Policies([]hostpolicy.Policy{*m.BuiltIn})
+		all = append(all, own...)
+		s.BuiltIn = &describe([]hostpolicy.Policy{*m.BuiltIn})[0]
+	}
+	s.Links = linksOf(m.Root, written)
+	enforceable, gaps := compile.Supported(all, m.Support)
 	s.Gaps = gaps
 	ruleset, found := compile.Compile(enforceable)
 	s.Problems = order(append(problems, found...))
-	if len(policies) > 0 && !s.Refused() {
-		s.Ruleset = ruleset
+	if len(all) > 0 && !s.Refused() {
+		s.Ruleset, s.Enforced = ruleset, enforceable
 	}
 	s.assign()
 	return nil

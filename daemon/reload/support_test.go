@@ -21,7 +21,7 @@ func TestUnsupported(t *testing.T) {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}
-	if c := Codes[CodeUnsupported]; len(Codes) != 1 || c.Title == "" || c.Why == "" || c.Fix == "" {
+	if c := Codes[CodeUnsupported]; len(Codes) != 2 || c.Title == "" || c.Why == "" || c.Fix == "" {
 		t.Errorf("%+v", Codes)
 	}
 }

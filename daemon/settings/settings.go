@@ -35,12 +35,21 @@ type Settings struct {
 	KeepOnStop bool
 	// BootGuard starts a set in audit after a boot that it did not survive.
 	BootGuard bool
+	Protect   Protect
 	Events    Events
 	// Dirs hold the policies; of two files of one name the first wins.
 	Dirs []string
 	// NodeLabels are this machine's, for KubeArmor's nodeSelector.
 	NodeLabels map[string]string
 	Posture    Posture
+}
+
+// Protect says what HostArmor protects of itself.
+type Protect struct {
+	// Self: process, programs, state, pins and control group.
+	Self bool
+	// Policies: policy files and settings change only while unlocked.
+	Policies bool
 }
 
 // Posture is what becomes of an access that no KubeArmor Allow rule permits,
@@ -59,6 +68,7 @@ func Default() Settings {
 	return Settings{
 		Backend:   BackendAuto,
 		BootGuard: true,
+		Protect:   Protect{Self: true},
 		Events:    Events{Journal: true, Fold: time.Second},
 		Posture:   Posture{hostpolicy.Audit, hostpolicy.Audit, hostpolicy.Audit},
 		Dirs:      []string{"/etc/hostarmor/policies", "/run/hostarmor/policies", "/usr/lib/hostarmor/policies"},

@@ -54,6 +54,7 @@ required = true
 unsupported = "warn"
 on_stop = "keep"
 boot.guard = false
+protect = { self = false, policies = true }
 [events]
 journal = false
 fold = "250ms"
@@ -70,8 +71,9 @@ posture = { file = "block" }
 	}
 	want := Settings{
 		Backend: BackendBPF, Required: true, WarnUnsupported: true, KeepOnStop: true,
-		Events: Events{Fold: 250 * time.Millisecond, File: "/var/log/hostarmor/events.jsonl"},
-		Dirs:   []string{"/srv/policies"}, NodeLabels: map[string]string{"site": "berlin"},
+		Protect: Protect{Policies: true},
+		Events:  Events{Fold: 250 * time.Millisecond, File: "/var/log/hostarmor/events.jsonl"},
+		Dirs:    []string{"/srv/policies"}, NodeLabels: map[string]string{"site": "berlin"},
 		Posture: Posture{hostpolicy.Block, hostpolicy.Audit, hostpolicy.Audit},
 	}
 	if d := cmp.Diff(want, s); d != "" {
@@ -89,7 +91,7 @@ func TestProblems(t *testing.T) {
 		{"[events]\n  fold = 1", `x:2:3: events.fold: not a value of this key (write a duration from "0s" to "1m", as "1s")`},
 		{"[events]\nfold = \"-1s\"", `x:2:1: events.fold: not a value of this key (write a duration from "0s" to "1m", as "1s")`},
 		{"[events]\nfile = \"log\"", `x:2:1: events.file: not a value of this key (write an absolute path, or "" for no file)`},
-		{"[protect]\nself = false", "x:2:1: protect.self: not enforced by this version (leave it out, or write its default true)"},
+		{"[protect]\nself = 1", "x:2:1: protect.self: not a value of this key (write true or false)"},
 		{"[containers]\nunknown = \"deny\"", `x:2:1: containers.unknown: not enforced by this version (leave it out, or write its default "hold")`},
 		{"[containers]\nunknown = \"x\"", `x:2:1: containers.unknown: not a value of this key (write "hold", "allow", "deny")`},
 		{"[node]\nlabels = { a = 1 }", `x:2:1: node.labels: not a value of this key (write the label "a" as a string)`},

@@ -6,4 +6,6 @@ if [ "$1" -eq 0 ]; then
 	else
 		systemctl --no-reload disable hostarmor.service >/dev/null 2>&1 || :
 	fi
+	# What on_stop = "keep" or a killed daemon left is protected from rm.
+	/usr/sbin/hostarmord -release >/dev/null 2>&1 || :
 fi
