@@ -99,10 +99,17 @@ func (d *Daemon) renew(always bool) {
 
 // give binds the host to what is in force.
 func (d *Daemon) give(host lsm.Host) {
+	before := d.kernel.Generation
+	// Where mounts give directories several names it is a new generation of
+	// the same rules, whose first event may come at once.
+	d.rules.carry(before, before+1)
 	if err := d.conf.Enforcer.Bind(host); err != nil {
 		d.unbound = true
 		d.tellUnbound(err)
 		return
+	}
+	if err := d.readKernel(); err == nil {
+		d.rules.carry(before, d.kernel.Generation)
 	}
 	d.around.host = host
 	d.unbound = false

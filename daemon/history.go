@@ -42,6 +42,25 @@ func (h *history) add(number uint64, rules []lsm.Rule) {
 	h.known = h.known[max(0, len(h.known)-remembered):]
 }
 
+// carry makes the rules of one generation those of another as well: the
+// enforcer builds the same ruleset anew where mounts ask for it.
+func (h *history) carry(from, to uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, g := range h.known {
+		if g.number == to {
+			return
+		}
+	}
+	for _, g := range h.known {
+		if g.number == from {
+			h.known = append(h.known, generation{to, g.rules})
+			h.known = h.known[max(0, len(h.known)-remembered):]
+			return
+		}
+	}
+}
+
 // only forgets all generations but one, when no event of the others can be on
 // its way any more.
 func (h *history) only(number uint64) {

@@ -263,6 +263,7 @@ const (
 	engineProgFileIoctlCompat       = "file_ioctl_compat"
 	engineProgFileMprotect          = "file_mprotect"
 	engineProgFileOpen              = "file_open"
+	engineProgFileReceive           = "file_receive"
 	engineProgFileSendSigiotask     = "file_send_sigiotask"
 	engineProgInodeFileSetattr      = "inode_file_setattr"
 	engineProgInodeInitSecurityAnon = "inode_init_security_anon"
@@ -291,6 +292,7 @@ const (
 	engineProgPtraceTraceme         = "ptrace_traceme"
 	engineProgRenameBegin           = "rename_begin"
 	engineProgRenameEnd             = "rename_end"
+	engineProgSbDelete              = "sb_delete"
 	engineProgSbKernMount           = "sb_kern_mount"
 	engineProgSbMount               = "sb_mount"
 	engineProgSbPivotroot           = "sb_pivotroot"
@@ -379,6 +381,7 @@ type engineProgramSpecs struct {
 	FileIoctlCompat       *ebpf.ProgramSpec `ebpf:"file_ioctl_compat"`
 	FileMprotect          *ebpf.ProgramSpec `ebpf:"file_mprotect"`
 	FileOpen              *ebpf.ProgramSpec `ebpf:"file_open"`
+	FileReceive           *ebpf.ProgramSpec `ebpf:"file_receive"`
 	FileSendSigiotask     *ebpf.ProgramSpec `ebpf:"file_send_sigiotask"`
 	InodeFileSetattr      *ebpf.ProgramSpec `ebpf:"inode_file_setattr"`
 	InodeInitSecurityAnon *ebpf.ProgramSpec `ebpf:"inode_init_security_anon"`
@@ -407,6 +410,7 @@ type engineProgramSpecs struct {
 	PtraceTraceme         *ebpf.ProgramSpec `ebpf:"ptrace_traceme"`
 	RenameBegin           *ebpf.ProgramSpec `ebpf:"rename_begin"`
 	RenameEnd             *ebpf.ProgramSpec `ebpf:"rename_end"`
+	SbDelete              *ebpf.ProgramSpec `ebpf:"sb_delete"`
 	SbKernMount           *ebpf.ProgramSpec `ebpf:"sb_kern_mount"`
 	SbMount               *ebpf.ProgramSpec `ebpf:"sb_mount"`
 	SbPivotroot           *ebpf.ProgramSpec `ebpf:"sb_pivotroot"`
@@ -593,6 +597,7 @@ type enginePrograms struct {
 	FileIoctlCompat       *ebpf.Program `ebpf:"file_ioctl_compat"`
 	FileMprotect          *ebpf.Program `ebpf:"file_mprotect"`
 	FileOpen              *ebpf.Program `ebpf:"file_open"`
+	FileReceive           *ebpf.Program `ebpf:"file_receive"`
 	FileSendSigiotask     *ebpf.Program `ebpf:"file_send_sigiotask"`
 	InodeFileSetattr      *ebpf.Program `ebpf:"inode_file_setattr"`
 	InodeInitSecurityAnon *ebpf.Program `ebpf:"inode_init_security_anon"`
@@ -621,6 +626,7 @@ type enginePrograms struct {
 	PtraceTraceme         *ebpf.Program `ebpf:"ptrace_traceme"`
 	RenameBegin           *ebpf.Program `ebpf:"rename_begin"`
 	RenameEnd             *ebpf.Program `ebpf:"rename_end"`
+	SbDelete              *ebpf.Program `ebpf:"sb_delete"`
 	SbKernMount           *ebpf.Program `ebpf:"sb_kern_mount"`
 	SbMount               *ebpf.Program `ebpf:"sb_mount"`
 	SbPivotroot           *ebpf.Program `ebpf:"sb_pivotroot"`
@@ -650,6 +656,7 @@ func (p *enginePrograms) Close() error {
 		p.FileIoctlCompat,
 		p.FileMprotect,
 		p.FileOpen,
+		p.FileReceive,
 		p.FileSendSigiotask,
 		p.InodeFileSetattr,
 		p.InodeInitSecurityAnon,
@@ -678,6 +685,7 @@ func (p *enginePrograms) Close() error {
 		p.PtraceTraceme,
 		p.RenameBegin,
 		p.RenameEnd,
+		p.SbDelete,
 		p.SbKernMount,
 		p.SbMount,
 		p.SbPivotroot,

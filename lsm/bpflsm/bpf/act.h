@@ -6,10 +6,10 @@
 
 #define ACT_BIT(act) (1ULL << ((act) - FIRST_ACT))
 
-static __noinline struct cell *act_cell(struct view *v, __u32 role, __u32 base, __u32 act)
+static __noinline struct cell *act_cell(struct generation *g, __u32 role, __u32 base, __u32 act)
 {
 	struct act_key key = {.role = role, .act = act};
-	void *in = inner(&acts, v->slot);
+	void *in = inner(&acts, SLOT(g));
 	struct cell *cell = in ? bpf_map_lookup_elem(in, &key) : 0;
 
 	if (in && !cell) {
@@ -18,7 +18,7 @@ static __noinline struct cell *act_cell(struct view *v, __u32 role, __u32 base, 
 	}
 	/* What protects HostArmor is no operation that an allow-list is about. */
 	if (!cell && act != ACT_TAMPER)
-		cell = &row_of(v, role)->system;
+		cell = &row_of(g, role)->system;
 	return cell && DECIDES(cell) ? cell : 0;
 }
 
@@ -26,14 +26,14 @@ static __noinline struct cell *act_cell(struct view *v, __u32 role, __u32 base, 
 static __noinline int act(__u64 resource, __u32 what, __u32 target)
 {
 	struct cell *cell;
-	struct view v;
+	struct generation *g = in_force();
 	__u64 who;
 
-	if (!look(&v) || !(v.generation->acts & ACT_BIT(what & 0xff)))
+	if (!g || !(g->acts & ACT_BIT(what & 0xff)))
 		return 0;
-	who = own_roles(&v);
-	cell = act_cell(&v, ROLE(who), BASE(who), what & 0xff);
-	return cell ? enact(resource, &v, cell, what, target) : 0;
+	who = own_roles(g);
+	cell = act_cell(g, ROLE(who), BASE(who), what & 0xff);
+	return cell ? enact(resource, g, cell, what, target) : 0;
 }
 
 #endif

@@ -32,19 +32,22 @@ int BPF_PROG(probe_parent, struct file *file)
 }
 
 /* The file of a layer, by one of its names: hard links are in `links`. */
-static __noinline int judge_layer(struct inode *inode, __u32 kinds, struct view *v)
+static __noinline int judge_layer(struct inode *inode, __u32 kinds, struct generation *g)
 {
 	struct hlist_node *alias = BPF_CORE_READ(inode, i_dentry.first);
 	__u32 order = ORDER(KIND_WRITE, KIND_READ, HOOK_file_open), state, label;
 	__u64 dentry;
 
-	kinds &= v->generation->kinds;
+	kinds &= g->kinds;
 	if (!alias || !kinds)
 		return 0;
+	/* Later kernels open the layer's file as itself, and come here never. */
+	if (!bpf_core_field_exists(((struct dentry *)0)->d_u))
+		return 0;
 	dentry = (__u64)alias - bpf_core_field_offset(struct dentry, d_u);
-	state = state_of_number(dentry, v);
-	label = state >= RETRY ? UNJUDGED : label_of_state(v->slot, state);
-	return label ? judge_label(dentry, label, kinds, order, v) : 0;
+	state = state_of_number(dentry, g);
+	label = state >= RETRY ? UNJUDGED : label_of_state(SLOT(g), state);
+	return label ? judge_label(dentry, label, kinds, order, g) : 0;
 }
 
 /* udev looks at every device, and must. */
@@ -93,15 +96,15 @@ static __noinline bool is_udev(void)
 /* A device that holds a mounted file system: nobody can tell which of its
  * files are read or written through it. */
 static __noinline int judge_device(struct dentry *dentry, struct inode *inode, __u32 kinds,
-				   struct view *v)
+				   struct generation *g)
 {
 	struct root key = {.view = VIEW_CARRIERS, .device = inode->i_rdev};
-	void *in = inner(&roots, v->slot);
+	void *in = inner(&roots, SLOT(g));
 
-	kinds &= v->generation->kinds;
+	kinds &= g->kinds;
 	if (!kinds || !in || !bpf_map_lookup_elem(in, &key) || is_udev())
 		return 0;
-	return unjudged(number(dentry), kinds, ORDER(KIND_WRITE, KIND_READ, HOOK_file_open), v, true);
+	return unjudged(number(dentry), kinds, ORDER(KIND_WRITE, KIND_READ, HOOK_file_open), g, true);
 }
 
 SEC("lsm/file_open")
@@ -109,22 +112,18 @@ int BPF_PROG(file_open, struct file *file)
 {
 	struct dentry *dentry = file->f_path.dentry;
 	struct inode *inode = file->f_inode;
-	__u32 kinds = 0, zero = 0, flags, mode;
-	struct control *control;
+	__u32 kinds = 0, flags, mode;
+	__u64 word = current_word();
+	struct generation *g;
 	struct cached *c;
-	struct view v;
 
 	/* Most opens end here: the file's name is known, and no rule names it. */
-	control = bpf_map_lookup_elem(&controls, &zero);
-	if (!control)
-		return 0;
-	c = entry_of(dentry, inode, control, control->current);
+	c = entry_of(dentry, inode, word);
 	if (c && !c->kinds)
 		return 0;
-	if (!look(&v))
+	g = generation_of(word);
+	if (!g)
 		return 0;
-	if (c && c->word != v.word)
-		c = 0;
 	flags = file->f_flags;
 	/* An exec is judged by bprm_check_security, an interpreter's too. */
 	if (flags & FMODE_EXEC)
@@ -132,14 +131,17 @@ int BPF_PROG(file_open, struct file *file)
 	mode = file->f_mode;
 	if (mode & FMODE_READ)
 		kinds |= 1 << KIND_READ;
+	/* A descriptor for neither still takes ioctls, and a loop device. */
+	if ((flags & O_ACCMODE) == O_ACCMODE)
+		kinds |= 1 << KIND_READ | 1 << KIND_WRITE;
 	/* O_TRUNC empties a file that is opened for reading too. */
 	if (mode & FMODE_WRITE || flags & O_TRUNC)
 		kinds |= 1 << KIND_WRITE;
 	/* Overlay opens the layer's file a second time, as itself since 6.8;
 	 * before, under the overlay's path. Its own name may be protected. */
 	if (inode != dentry->d_inode)
-		return judge_layer(inode, kinds, &v);
-	if (v.generation->acts & ACT_BIT(ACT_READ_PROC_ENVIRON) &&
+		return judge_layer(inode, kinds, g);
+	if (g->acts & ACT_BIT(ACT_READ_PROC_ENVIRON) &&
 	    others_environ(dentry, inode, &mode)) {
 		int err = act(number(dentry), WHAT(ACT_READ_PROC_ENVIRON, HOOK_file_open), mode);
 
@@ -147,17 +149,54 @@ int BPF_PROG(file_open, struct file *file)
 			return err;
 	}
 	if ((inode->i_mode & S_IFMT) == S_IFBLK) {
-		int err = judge_device(dentry, inode, kinds, &v);
+		int err = judge_device(dentry, inode, kinds, g);
 
 		if (err)
 			return err;
 	}
 	return judge(dentry, inode, &file->f_path, kinds, ORDER(KIND_WRITE, KIND_READ, HOOK_file_open),
-		     &v, c);
+		     word, g, c);
 }
 
 /* An argument that is read where it is used: the stack is short. */
 #define ARG(n, type) ((type)ctx[n])
+
+/* A descriptor that comes over a socket, or was taken from another process. */
+SEC("lsm/file_receive")
+int BPF_PROG(file_receive, struct file *file)
+{
+	struct dentry *dentry = file->f_path.dentry;
+	struct inode *inode = file->f_inode;
+	__u32 kinds = 0, mode = file->f_mode;
+	__u64 word = current_word();
+	struct generation *g = generation_of(word);
+
+	if (inode != dentry->d_inode || !g)
+		return 0;
+	if (mode & FMODE_READ)
+		kinds |= 1 << KIND_READ;
+	if (mode & FMODE_WRITE)
+		kinds |= 1 << KIND_WRITE;
+	return judge(dentry, inode, &file->f_path, kinds,
+		     ORDER(KIND_WRITE, KIND_READ, HOOK_file_receive), word, g,
+		     entry_of(dentry, inode, word));
+}
+
+/* The number of a file system's device is used again. */
+SEC("lsm/sb_delete")
+int BPF_PROG(sb_delete, struct super_block *sb)
+{
+	struct root key = {.device = sb->s_dev};
+	struct generation *g = in_force();
+	void *in;
+
+	if (!g)
+		return 0;
+	in = inner(&roots, SLOT(g));
+	if (in)
+		bpf_map_delete_elem(in, &key);
+	return 0;
+}
 
 #define CHANGE(name, ...)                                                               \
 	SEC("lsm/" #name)                                                               \
@@ -323,11 +362,11 @@ int BPF_PROG(task_alloc, struct task_struct *child)
 	struct task_struct *parent = bpf_get_current_task_btf();
 	struct subject *s, *inherited;
 	struct identity who;
-	struct view v;
+	struct generation *g = in_force();
 
-	if (!look(&v))
+	if (!g)
 		return 0;
-	identify(parent, true, &v, &who);
+	identify(parent, true, g, &who);
 	s = bpf_task_storage_get(&subjects, parent, 0, 0);
 	if (!s)
 		return 0;
@@ -348,20 +387,20 @@ int BPF_PROG(cgroup_moved, struct cgroup *to, const char *path, struct task_stru
 {
 	struct task_struct *mover = bpf_get_current_task_btf();
 	struct subject *s, *m;
-	struct view v;
+	struct generation *g = in_force();
 	__u8 by = MOVER_FREE;
 
-	if (!look(&v))
+	if (!g)
 		return 0;
 	if (mover->tgid == 1) {
 		by = MOVER_INIT;
-	} else if (v.generation->units) {
+	} else if (g->units) {
 		m = bpf_task_storage_get(&subjects, mover, 0, 0);
-		if (m && m->generation == v.word >> TREE_BITS) {
+		if (m && m->generation == g->id) {
 			by = m->held || m->now.workload ? MOVER_CONFINED : MOVER_FREE;
 		} else {
-			__u32 workload = cgroup_walk(number(mover->cgroups->dfl_cgrp), v.slot,
-						     v.generation->units, THE_WORKLOAD);
+			__u32 workload = cgroup_walk(number(mover->cgroups->dfl_cgrp), SLOT(g),
+						     g->units, THE_WORKLOAD);
 
 			by = workload || (m && m->held) ? MOVER_CONFINED : MOVER_FREE;
 		}
@@ -383,14 +422,15 @@ int BPF_PROG(rename_begin, struct renamedata *rd)
 	struct dentry *old = rd->old_dentry, *new = rd->new_dentry;
 	struct inode *a = old->d_inode, *b = new->d_inode;
 	struct subject *s;
-	struct view v;
+	__u64 word = current_word();
+	struct generation *g = generation_of(word);
 	__u32 before = 0, after = 0;
 	bool directory = a && (a->i_mode & S_IFMT) == S_IFDIR;
 
 	directory |= b && (b->i_mode & S_IFMT) == S_IFDIR;
-	if (directory && look(&v)) {
-		before = state_plain(old, &v);
-		after = state_plain(new, &v);
+	if (directory && g) {
+		before = state_plain(old, word, g);
+		after = state_plain(new, word, g);
 	}
 	s = bpf_task_storage_get(&subjects, bpf_get_current_task_btf(), 0,
 				 BPF_LOCAL_STORAGE_GET_F_CREATE);

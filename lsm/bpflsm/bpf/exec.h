@@ -152,7 +152,7 @@ __noinline __u32 called(__u64 from, __u32 label, __u32 source, __u32 slot)
 
 /* ... as the caller of execve has its arguments. What cannot be read, or is
  * the kernel's own doing, is seen when the new program has them. */
-static __noinline __u32 called_by_caller(struct linux_binprm *bprm, __u32 label, struct view *v)
+static __noinline __u32 called_by_caller(struct linux_binprm *bprm, __u32 label, struct generation *g)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct pt_regs *regs;
@@ -160,7 +160,7 @@ static __noinline __u32 called_by_caller(struct linux_binprm *bprm, __u32 label,
 	__u32 source = FROM_POINTERS, to;
 
 	if (number(bprm->interp) != number(bprm->filename))
-		return called((__u64)BPF_CORE_READ(bprm, interp), label, FROM_KERNEL, v->slot);
+		return called((__u64)BPF_CORE_READ(bprm, interp), label, FROM_KERNEL, SLOT(g));
 	if (!task->mm)
 		return label;
 	regs = (struct pt_regs *)bpf_task_pt_regs(task);
@@ -175,49 +175,49 @@ static __noinline __u32 called_by_caller(struct linux_binprm *bprm, __u32 label,
 	} else if (call == 322) {
 		from = regs->dx;
 	}
-	to = called(from, label, source, v->slot);
+	to = called(from, label, source, SLOT(g));
 	return to == UNJUDGED ? label : to;
 }
 
 /* One of a program's labels, for the owner and the command. */
 static __noinline __u32 exec_label(struct linux_binprm *bprm, __u32 label, bool committed,
-				   struct view *v)
+				   struct generation *g)
 {
-	__u8 flags = flags_of(label, v);
+	__u8 flags = flags_of(label, g);
 
 	if (flags & LABEL_OWNED) {
-		label = owned_label(bprm->file->f_path.dentry->d_inode, label, v);
-		flags = flags_of(label, v);
+		label = owned_label(bprm->file->f_path.dentry->d_inode, label, g);
+		flags = flags_of(label, g);
 	}
 	if (!(flags & LABEL_APPLETS))
 		return label;
-	return committed ? called(bprm->p, label, FROM_STACK, v->slot) : called_by_caller(bprm, label, v);
+	return committed ? called(bprm->p, label, FROM_STACK, SLOT(g)) : called_by_caller(bprm, label, g);
 }
 
 /* What decides about an exec: of all the names of the program the strictest. */
 static __noinline struct cell *exec_cell(struct linux_binprm *bprm, __u32 label, bool committed,
-					 struct view *v)
+					 struct generation *g)
 {
 	struct inode *inode = bprm->file->f_path.dentry->d_inode;
 	struct cell *best, *cell;
 	__u32 i, linked;
 	__u64 who;
 
-	label = exec_label(bprm, label, committed, v);
+	label = exec_label(bprm, label, committed, g);
 	if (label == UNJUDGED)
 		return 0;
-	who = own_roles(v);
-	best = &find_row(v, ROLE(who), BASE(who), label)->cells[KIND_EXEC];
+	who = own_roles(g);
+	best = &find_row(g, ROLE(who), BASE(who), label)->cells[KIND_EXEC];
 	if (!may_be_linked(inode))
 		return best;
 	for (i = 0; i < MAX_LINKS; i++) {
-		linked = linked_label(inode, i, v);
+		linked = linked_label(inode, i, g);
 		if (!linked)
 			break;
-		linked = exec_label(bprm, linked, committed, v);
+		linked = exec_label(bprm, linked, committed, g);
 		if (linked == UNJUDGED)
 			return 0;
-		cell = &find_row(v, ROLE(who), BASE(who), linked)->cells[KIND_EXEC];
+		cell = &find_row(g, ROLE(who), BASE(who), linked)->cells[KIND_EXEC];
 		if (rank(cell) < rank(best))
 			best = cell;
 	}
@@ -225,11 +225,11 @@ static __noinline struct cell *exec_cell(struct linux_binprm *bprm, __u32 label,
 }
 
 static __noinline __u32 plain_label(struct dentry *dentry, struct inode *inode, struct path *path,
-				    struct view *v)
+				    __u64 word, struct generation *g)
 {
-	struct cached *c = entry_of(dentry, inode, v->control, v->word);
+	struct cached *c = entry_of(dentry, inode, word);
 
-	return c ? c->label : label_by_walk(dentry, inode, path, v);
+	return c ? c->label : label_by_walk(dentry, inode, path, word, g);
 }
 
 /* Files that no directory holds. */
@@ -243,43 +243,44 @@ int BPF_PROG(bprm_check_security, struct linux_binprm *bprm)
 {
 	struct file *file = bprm->file;
 	struct dentry *dentry = file->f_path.dentry;
-	struct inode *inode = dentry->d_inode;
+	struct inode *inode = file->f_inode;
 	struct subject *s;
 	struct cached *c;
 	struct cell *cell;
-	struct view v;
+	__u64 word = current_word();
+	struct generation *g = generation_of(word);
 	__u32 label;
 	int err;
 
-	if (!look(&v))
+	if (!g)
 		return 0;
-	if (v.generation->acts & ACT_BIT(ACT_FILELESS_EXEC) && nameless(inode)) {
+	if (g->acts & ACT_BIT(ACT_FILELESS_EXEC) && nameless(inode)) {
 		err = act(number(dentry), WHAT(ACT_FILELESS_EXEC, HOOK_bprm_check_security), 0);
 		if (err)
 			return err;
 	}
-	if (!(v.generation->kinds & 1 << KIND_EXEC))
+	if (!(g->kinds & 1 << KIND_EXEC))
 		return 0;
-	c = entry_of(dentry, inode, v.control, v.word);
+	c = entry_of(dentry, inode, word);
 	if (c && undecided(c, 1 << KIND_EXEC))
 		return 0;
-	label = c ? c->label : label_by_walk(dentry, inode, &file->f_path, &v);
+	label = c ? c->label : label_by_walk(dentry, inode, &file->f_path, word, g);
 	if (label == UNJUDGED)
 		return unjudged(number(dentry), 1 << KIND_EXEC,
-				ORDER(KIND_EXEC, KIND_EXEC, HOOK_bprm_check_security), &v, false);
-	if (!label && !may_be_linked(inode) && !(v.generation->flags & GENERATION_DEFAULTS))
+				ORDER(KIND_EXEC, KIND_EXEC, HOOK_bprm_check_security), g, false);
+	if (!label && !may_be_linked(inode) && !(g->flags & GENERATION_DEFAULTS))
 		return 0;
-	cell = exec_cell(bprm, label, false, &v);
+	cell = exec_cell(bprm, label, false, g);
 	s = bpf_task_storage_get(&subjects, bpf_get_current_task_btf(), 0, 0);
 	if (s)
 		s->called = cell ? cell->rule + 1 : 0;
 	if (!cell || !DECIDES(cell))
 		return 0;
-	return enact(number(dentry), &v, cell, WHAT(KIND_EXEC, HOOK_bprm_check_security), 0);
+	return enact(number(dentry), g, cell, WHAT(KIND_EXEC, HOOK_bprm_check_security), 0);
 }
 
 /* Whether the arguments that the new program has are those that were judged. */
-static __noinline void judge_again(struct linux_binprm *bprm, struct view *v)
+static __noinline void judge_again(struct linux_binprm *bprm, struct generation *g)
 {
 	struct file *file = bprm->file;
 	struct dentry *dentry = file->f_path.dentry;
@@ -287,16 +288,16 @@ static __noinline void judge_again(struct linux_binprm *bprm, struct view *v)
 	struct cell *cell;
 	__u32 label;
 
-	label = plain_label(dentry, dentry->d_inode, &file->f_path, v);
+	label = plain_label(dentry, file->f_inode, &file->f_path, current_word(), g);
 	if (!label || label == UNJUDGED)
 		return;
 	s = bpf_task_storage_get(&subjects, bpf_get_current_task_btf(), 0, 0);
-	cell = exec_cell(bprm, label, true, v);
+	cell = exec_cell(bprm, label, true, g);
 	if (cell && (!DECIDES(cell) || (s && s->called == cell->rule + 1)))
 		return;
 	if (!cell ? unjudged(number(dentry), 1 << KIND_EXEC,
-			     ORDER(KIND_EXEC, KIND_EXEC, HOOK_bprm_committed_creds), v, false) :
-		    enact(number(dentry), v, cell, WHAT(KIND_EXEC, HOOK_bprm_committed_creds), 0))
+			     ORDER(KIND_EXEC, KIND_EXEC, HOOK_bprm_committed_creds), g, false) :
+		    enact(number(dentry), g, cell, WHAT(KIND_EXEC, HOOK_bprm_committed_creds), 0))
 		bpf_send_signal(SIGKILL);
 }
 
@@ -308,12 +309,12 @@ int BPF_PROG(bprm_committed_creds, struct linux_binprm *bprm)
 	struct dentry *dentry = file->f_path.dentry;
 	struct inode *inode = dentry->d_inode;
 	struct subject *s;
-	struct view v;
+	struct generation *g = in_force();
 
-	if (!look(&v))
+	if (!g)
 		return 0;
-	if (v.generation->flags & GENERATION_APPLETS)
-		judge_again(bprm, &v);
+	if (g->flags & GENERATION_APPLETS)
+		judge_again(bprm, g);
 	s = bpf_task_storage_get(&subjects, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!s)
 		return 0; /* found from the executable when it is needed */
@@ -324,10 +325,10 @@ int BPF_PROG(bprm_committed_creds, struct linux_binprm *bprm)
 }
 
 /* The verdict on reaching into a process of a class of programs. */
-static __noinline struct cell *trace_cell(struct view *v, __u32 role, __u32 base, __u32 program)
+static __noinline struct cell *trace_cell(struct generation *g, __u32 role, __u32 base, __u32 program)
 {
 	struct trace_key key = {.role = role, .program = program};
-	void *in = inner(&traces, v->slot);
+	void *in = inner(&traces, SLOT(g));
 	struct cell *cell;
 
 	if (!in || !program)
@@ -340,11 +341,11 @@ static __noinline struct cell *trace_cell(struct view *v, __u32 role, __u32 base
 	return cell && DECIDES(cell) ? cell : 0;
 }
 
-static __noinline __u64 roles_of(struct task_struct *task, struct view *v)
+static __noinline __u64 roles_of(struct task_struct *task, struct generation *g)
 {
 	struct identity who;
 
-	find_identity(task, false, v, &who);
+	find_identity(task, false, g, &who);
 	return (__u64)who.role << 32 | who.base;
 }
 
@@ -358,29 +359,29 @@ int BPF_PROG(bprm_creds_from_file, struct linux_binprm *bprm, struct file *file)
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct dentry *dentry = file->f_path.dentry;
 	struct cell *cell;
-	struct view v;
+	struct generation *g = in_force();
 	__u32 program;
 	__u64 who;
 
-	if (!look(&v) || !(v.generation->flags & GENERATION_TRACES))
+	if (!g || !(g->flags & GENERATION_TRACES))
 		return 0;
-	program = program_of(dentry, &v);
+	program = program_of(dentry, g);
 	if (!program)
 		return 0;
 	if (bprm->unsafe & LSM_UNSAFE_PTRACE) {
-		who = roles_of(task->parent, &v);
-		cell = trace_cell(&v, ROLE(who), BASE(who), program);
+		who = roles_of(task->parent, g);
+		cell = trace_cell(g, ROLE(who), BASE(who), program);
 		if (cell) {
-			int err = enact(number(dentry), &v, cell,
+			int err = enact(number(dentry), g, cell,
 					WHAT(ACT_PTRACE, HOOK_bprm_creds_from_file), task->tgid);
 
 			if (err)
 				return err;
 		}
 	}
-	who = own_roles(&v);
-	cell = trace_cell(&v, ROLE(who), BASE(who), program);
-	if (cell && cell->action == ACTION_BLOCK && !(v.generation->flags & GENERATION_AUDIT) && !exempt())
+	who = own_roles(g);
+	cell = trace_cell(g, ROLE(who), BASE(who), program);
+	if (cell && cell->action == ACTION_BLOCK && !(g->flags & GENERATION_AUDIT) && !exempt())
 		bpf_bprm_opts_set(bprm, BPF_F_BPRM_SECUREEXEC);
 	return 0;
 }
@@ -392,7 +393,7 @@ static __always_inline int judge_mapping(struct file *file, __u32 hook)
 	struct dentry *dentry = file->f_path.dentry;
 	struct mm_struct *mm = task->mm;
 	struct file *exe;
-	struct view v;
+	struct generation *g = in_force();
 	int err;
 
 	/* The program's own text: judged at its exec. */
@@ -401,9 +402,9 @@ static __always_inline int judge_mapping(struct file *file, __u32 hook)
 		if (exe && exe->f_inode == file->f_inode)
 			return 0;
 	}
-	if (!look(&v))
+	if (!g)
 		return 0;
-	if (v.generation->acts & ACT_BIT(ACT_FILELESS_EXEC) && nameless(file->f_inode)) {
+	if (g->acts & ACT_BIT(ACT_FILELESS_EXEC) && nameless(file->f_inode)) {
 		err = act(number(dentry), WHAT(ACT_FILELESS_EXEC, hook), 0);
 		if (err)
 			return err;

@@ -51,6 +51,7 @@ enum hook {
 	HOOK_bpf_prog_alloc_security,
 	HOOK_bpf_prog_load,
 	HOOK_task_prctl,
+	HOOK_file_receive,
 };
 
 #endif

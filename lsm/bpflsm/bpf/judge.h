@@ -2,29 +2,28 @@
 #ifndef HOSTARMOR_JUDGE_H
 #define HOSTARMOR_JUDGE_H
 
+/* `word` is what was read at first: by it, moves since then are seen. */
 static __always_inline __u32 state_by_walk(struct dentry *dentry, struct inode *inode,
-					   struct path *path, struct view *v)
+					   struct path *path, __u64 word, struct generation *g)
 {
 	__u32 state = RETRY;
 	int try;
 
 	for (try = 0; try < 3; try++) {
-		state = state_caching(dentry, inode, path, v);
+		state = state_caching(dentry, inode, path, word, g);
 		if (state != RETRY)
 			return state;
-		/* A moved tree or a new generation: judge by what is now. */
-		if (!look(v))
-			break;
+		word = g->id << TREE_BITS | TREE(current_word());
 	}
 	return UNJUDGED;
 }
 
 static __noinline __u32 label_by_walk(struct dentry *dentry, struct inode *inode, struct path *path,
-				      struct view *v)
+				      __u64 word, struct generation *g)
 {
-	__u32 state = state_by_walk(dentry, inode, path, v);
+	__u32 state = state_by_walk(dentry, inode, path, word, g);
 
-	return state >= RETRY ? UNJUDGED : label_of_state(v->slot, state);
+	return state >= RETRY ? UNJUDGED : label_of_state(SLOT(g), state);
 }
 
 /* Two kinds of access to judge, the one to report first below, and the hook. */
@@ -92,10 +91,10 @@ __noinline __u32 decide(__u64 resource, __u64 word, __u64 cell, __u32 what, __u3
 }
 
 /* Errors are constants, as the verifier wants them. */
-static __always_inline int enact(__u64 resource, struct view *v, struct cell *cell, __u32 what,
+static __always_inline int enact(__u64 resource, struct generation *g, struct cell *cell, __u32 what,
 				 __u32 target)
 {
-	if (!decide(resource, v->word, packed(cell), what, target))
+	if (!decide(resource, g->id << TREE_BITS, packed(cell), what, target))
 		return 0;
 	if (cell->flags & CELL_SELF || (what & 0xff) >= FIRST_ACT)
 		return -EPERM;
@@ -104,43 +103,44 @@ static __always_inline int enact(__u64 resource, struct view *v, struct cell *ce
 
 #define DECIDES(cell) ((cell)->action == ACTION_BLOCK || (cell)->action == ACTION_AUDIT)
 
-static __noinline struct role *row_of(struct view *v, __u32 role)
+static __noinline struct role *row_of(struct generation *g, __u32 role)
 {
-	void *in = inner(&rows, v->slot);
+	void *in = inner(&rows, SLOT(g));
 	struct role *row = in ? bpf_map_lookup_elem(in, &role) : 0;
 
-	return row ? row : &v->generation->base;
+	return row ? row : &g->base;
 }
 
 /* An access of which nobody can tell which rules would match. It is refused to
  * a subject that some rule refuses this kind of access. `raw` is for devices:
  * what protects HostArmor does not count there. */
-static __always_inline int unjudged(__u64 resource, __u32 kinds, __u32 order, struct view *v, bool raw)
+static __always_inline int unjudged(__u64 resource, __u32 kinds, __u32 order, struct generation *g, bool raw)
 {
 	struct role *role;
-	__u32 flags = EVENT_UNJUDGED;
+	__u32 flags = EVENT_UNJUDGED, kind;
 	bool deny, permitted;
 
-	role = row_of(v, ROLE(own_roles(v)));
+	role = row_of(g, ROLE(own_roles(g)));
 	deny = (raw ? role->raw_blocks : role->blocks) & kinds;
 	if (raw && !deny)
 		return 0;
-	permitted = deny && (v->generation->flags & GENERATION_AUDIT || exempt());
+	permitted = deny && (g->flags & GENERATION_AUDIT || exempt());
 	if (permitted)
 		flags |= EVENT_PERMITTED;
-	tell(resource, v->word, 0, ABOUT(order & 7, deny ? ACTION_BLOCK : ACTION_AUDIT, flags, order >> 16), 0);
+	kind = kinds & 1 << (order & 7) ? order & 7 : order >> 8 & 7;
+	tell(resource, g->id << TREE_BITS, 0, ABOUT(kind, deny ? ACTION_BLOCK : ACTION_AUDIT, flags, order >> 16), 0);
 	return deny && !permitted ? -EACCES : 0;
 }
 
 /* The verdicts of a role on a label. */
-static __noinline struct verdict *find_row(struct view *v, __u32 role, __u32 base, __u32 label)
+static __noinline struct verdict *find_row(struct generation *g, __u32 role, __u32 base, __u32 label)
 {
 	struct verdict_key key = {.role = role, .label = label};
 	struct verdict *row = 0;
 	void *in;
 
 	if (label) {
-		in = inner(&verdicts, v->slot);
+		in = inner(&verdicts, SLOT(g));
 		if (in && label & LABEL_BY_PROGRAM && role != base)
 			row = bpf_map_lookup_elem(in, &key);
 		key.role = base;
@@ -149,23 +149,22 @@ static __noinline struct verdict *find_row(struct view *v, __u32 role, __u32 bas
 		if (row)
 			return row;
 	}
-	if (!(v->generation->flags & GENERATION_DEFAULTS))
-		return &v->generation->base.otherwise;
-	return &row_of(v, role)->otherwise;
+	if (!(g->flags & GENERATION_DEFAULTS))
+		return &g->base.otherwise;
+	return &row_of(g, role)->otherwise;
 }
 
 /* Who acts, as far as the label's verdict depends on it. */
-static __always_inline __u64 roles_for(__u32 label, struct view *v)
+static __always_inline __u64 roles_for(__u32 label, struct generation *g)
 {
-	struct generation *g = v->generation;
 
 	if (label & LABEL_BY_PROGRAM || g->flags & GENERATION_DEFAULTS)
-		return own_roles(v);
+		return own_roles(g);
 	return (__u64)g->base.id << 32 | g->base.id;
 }
 
 static __noinline int judge_label(__u64 resource, __u32 label, __u32 kinds, __u32 order,
-				  struct view *v)
+				  struct generation *g)
 {
 	__u32 first = order & 7, second = order >> 8 & 7;
 	struct verdict *row;
@@ -173,16 +172,16 @@ static __noinline int judge_label(__u64 resource, __u32 label, __u32 kinds, __u3
 	int err;
 
 	if (label == UNJUDGED)
-		return unjudged(resource, kinds, order, v, false);
-	who = roles_for(label, v);
-	row = find_row(v, ROLE(who), BASE(who), label);
+		return unjudged(resource, kinds, order, g, false);
+	who = roles_for(label, g);
+	row = find_row(g, ROLE(who), BASE(who), label);
 	if (kinds & (1 << first) && DECIDES(&row->cells[first])) {
-		err = enact(resource, v, &row->cells[first], WHAT(first, order >> 16), 0);
+		err = enact(resource, g, &row->cells[first], WHAT(first, order >> 16), 0);
 		if (err)
 			return err;
 	}
 	if (second != first && kinds & (1 << second) && DECIDES(&row->cells[second]))
-		return enact(resource, v, &row->cells[second], WHAT(second, order >> 16), 0);
+		return enact(resource, g, &row->cells[second], WHAT(second, order >> 16), 0);
 	return 0;
 }
 
@@ -197,11 +196,11 @@ static __always_inline __u32 rank(struct cell *cell)
 	return cell->flags & CELL_OTHERWISE ? r + 4 : r;
 }
 
-static __noinline __u32 linked_label(struct inode *inode, __u32 index, struct view *v)
+static __noinline __u32 linked_label(struct inode *inode, __u32 index, struct generation *g)
 {
 	struct link_key key = {
 		.inode = inode->i_ino, .device = inode->i_sb->s_dev, .index = index};
-	void *in = inner(&links, v->slot);
+	void *in = inner(&links, SLOT(g));
 	__u32 *label = in ? bpf_map_lookup_elem(in, &key) : 0;
 
 	return label ? *label : 0;
@@ -214,17 +213,17 @@ static __always_inline bool may_be_linked(struct inode *inode)
 
 /* The strictest of a cell and those of a file's other names. */
 static __noinline struct cell *linked_cell(struct inode *inode, struct cell *best, __u32 kind,
-					   __u64 who, struct view *v)
+					   __u64 who, struct generation *g)
 {
 	__u32 i, label;
 
 	for (i = 0; i < MAX_LINKS; i++) {
 		struct cell *cell;
 
-		label = linked_label(inode, i, v);
+		label = linked_label(inode, i, g);
 		if (!label)
 			break;
-		cell = &find_row(v, ROLE(who), BASE(who), label)->cells[kind & 7];
+		cell = &find_row(g, ROLE(who), BASE(who), label)->cells[kind & 7];
 		if (rank(cell) < rank(best))
 			best = cell;
 	}
@@ -234,16 +233,16 @@ static __noinline struct cell *linked_cell(struct inode *inode, struct cell *bes
 /* A file that has other names that rules name; `about` is the kind, and the
  * hook as in ORDER. */
 static __noinline int judge_linked(struct dentry *dentry, struct inode *inode, __u32 label,
-				   __u32 about, struct view *v)
+				   __u32 about, struct generation *g)
 {
-	__u64 who = own_roles(v);
+	__u64 who = own_roles(g);
 	struct cell *cell;
 
-	cell = &find_row(v, ROLE(who), BASE(who), label)->cells[about & 7];
-	cell = linked_cell(inode, cell, about, who, v);
+	cell = &find_row(g, ROLE(who), BASE(who), label)->cells[about & 7];
+	cell = linked_cell(inode, cell, about, who, g);
 	if (!DECIDES(cell))
 		return 0;
-	return enact(number(dentry), v, cell, WHAT(about & 7, about >> 16), 0);
+	return enact(number(dentry), g, cell, WHAT(about & 7, about >> 16), 0);
 }
 
 /* Whether a valid entry says that nothing is decided about these kinds of
@@ -254,20 +253,20 @@ static __always_inline bool undecided(struct cached *c, __u32 kinds)
 }
 
 /* The label for a subject that owns the file. Who makes one will own it. */
-static __noinline __u32 owned_label(struct inode *inode, __u32 label, struct view *v)
+static __noinline __u32 owned_label(struct inode *inode, __u32 label, struct generation *g)
 {
 	const struct cred *cred = ((struct task_struct *)bpf_get_current_task_btf())->real_cred;
 	struct label *row;
 
 	if (inode && inode->i_uid.val != cred->euid.val)
 		return label;
-	row = label_row(v->slot, label);
+	row = label_row(SLOT(g), label);
 	return row && row->owned ? row->owned : label;
 }
 
-static __always_inline __u8 flags_of(__u32 label, struct view *v)
+static __always_inline __u8 flags_of(__u32 label, struct generation *g)
 {
-	struct label *row = label && label != UNJUDGED ? label_row(v->slot, label) : 0;
+	struct label *row = label && label != UNJUDGED ? label_row(SLOT(g), label) : 0;
 
 	return row ? row->flags : 0;
 }
@@ -275,12 +274,13 @@ static __always_inline __u8 flags_of(__u32 label, struct view *v)
 /* Judges one file for every kind in the mask `kinds`; `inode` is the dentry's,
  * by the pointers that the verifier likes best, and `c` its valid entry or 0. */
 static __always_inline int judge(struct dentry *dentry, struct inode *inode, struct path *path,
-				 __u32 kinds, __u32 order, struct view *v, struct cached *c)
+				 __u32 kinds, __u32 order, __u64 word,
+				 struct generation *g, struct cached *c)
 {
 	__u32 label;
 	__u8 flags;
 
-	kinds &= v->generation->kinds;
+	kinds &= g->kinds;
 	if (!kinds)
 		return 0;
 	if (c) {
@@ -289,46 +289,47 @@ static __always_inline int judge(struct dentry *dentry, struct inode *inode, str
 		label = c->label;
 		flags = c->flags;
 	} else {
-		label = label_by_walk(dentry, inode, path, v);
-		if (label != UNJUDGED && may_be_linked(inode) && linked_label(inode, 0, v)) {
+		label = label_by_walk(dentry, inode, path, word, g);
+		if (label != UNJUDGED && may_be_linked(inode) && linked_label(inode, 0, g)) {
 			__u32 first = order & 7, second = order >> 8 & 7;
 			int err = 0;
 
 			if (kinds & (1 << first))
 				err = judge_linked(dentry, inode, label,
-						   first | (order & 0xff0000), v);
+						   first | (order & 0xff0000), g);
 			if (!err && second != first && kinds & (1 << second))
 				err = judge_linked(dentry, inode, label,
-						   second | (order & 0xff0000), v);
+						   second | (order & 0xff0000), g);
 			return err;
 		}
-		if (!label && !(v->generation->flags & GENERATION_DEFAULTS))
+		if (!label && !(g->flags & GENERATION_DEFAULTS))
 			return 0;
-		flags = flags_of(label, v);
+		flags = flags_of(label, g);
 	}
 	if (flags & LABEL_OWNED)
-		label = owned_label(inode, label, v);
-	return judge_label(number(dentry), label, kinds, order, v);
+		label = owned_label(inode, label, g);
+	return judge_label(number(dentry), label, kinds, order, g);
 }
 
 static __noinline int judge_one(struct dentry *dentry, struct inode *inode, struct path *path,
 				__u32 kind, __u32 hook)
 {
-	struct view v;
+	__u64 word = current_word();
+	struct generation *g = generation_of(word);
 
-	if (!look(&v))
+	if (!g)
 		return 0;
-	return judge(dentry, inode, path, 1 << kind, ORDER(kind, kind, hook), &v,
-		     entry_of(dentry, inode, v.control, v.word));
+	return judge(dentry, inode, path, 1 << kind, ORDER(kind, kind, hook), word, g,
+		     entry_of(dentry, inode, word));
 }
 
 /* The label of a name, for a subject that owns the file. */
 static __noinline __u32 label_for(struct dentry *dentry, struct inode *inode, struct path *path,
-				  struct view *v)
+				  __u64 word, struct generation *g)
 {
-	__u32 label = label_by_walk(dentry, inode, path, v);
+	__u32 label = label_by_walk(dentry, inode, path, word, g);
 
-	return flags_of(label, v) & LABEL_OWNED ? owned_label(inode, label, v) : label;
+	return flags_of(label, g) & LABEL_OWNED ? owned_label(inode, label, g) : label;
 }
 
 /* Whether a list refuses less than another did, or only logs what that refused. */
@@ -359,7 +360,7 @@ static __noinline bool leaves(struct verdict *was, struct verdict *is, bool bene
 #define BENEATH 0x100
 
 /* The verdict on a move from one label to another. */
-static __noinline int judge_leaving(__u64 resource, struct view *v, __u32 from, __u32 to,
+static __noinline int judge_leaving(__u64 resource, struct generation *g, __u32 from, __u32 to,
 				    __u32 hook)
 {
 	__u32 order = ORDER(KIND_MOVE, KIND_MOVE, hook & 0xff);
@@ -367,19 +368,30 @@ static __noinline int judge_leaving(__u64 resource, struct view *v, __u32 from, 
 	struct cell *cell;
 	__u64 who;
 
-	if (!(v->generation->kinds & 1 << KIND_MOVE))
+	if (!(g->kinds & 1 << KIND_MOVE))
 		return 0;
 	if (from == UNJUDGED)
-		return unjudged(resource, 1 << KIND_MOVE, order, v, false);
-	who = roles_for(from | (to == UNJUDGED ? 0 : to), v);
-	was = find_row(v, ROLE(who), BASE(who), from);
+		return unjudged(resource, 1 << KIND_MOVE, order, g, false);
+	who = roles_for(from | (to == UNJUDGED ? 0 : to), g);
+	was = find_row(g, ROLE(who), BASE(who), from);
 	cell = &was->cells[KIND_MOVE];
 	if (!DECIDES(cell))
 		return 0;
 	if (cell->flags & CELL_OTHERWISE && to != UNJUDGED &&
-	    !leaves(was, find_row(v, ROLE(who), BASE(who), to), hook & BENEATH))
+	    !leaves(was, find_row(g, ROLE(who), BASE(who), to), hook & BENEATH))
 		return 0;
-	return enact(resource, v, cell, WHAT(KIND_MOVE, hook & 0xff), 0);
+	return enact(resource, g, cell, WHAT(KIND_MOVE, hook & 0xff), 0);
+}
+
+/* A directory that comes to stand where rules name what is beneath. */
+static __noinline int judge_arriving(__u64 resource, struct generation *g, __u32 label, __u32 hook)
+{
+	__u64 who = roles_for(label, g);
+	struct cell *cell = &find_row(g, ROLE(who), BASE(who), label)->cells[KIND_WRITE];
+
+	if (!DECIDES(cell) || cell->flags & CELL_OTHERWISE)
+		return 0;
+	return enact(resource, g, cell, WHAT(KIND_WRITE, hook), 0);
 }
 
 /* A file that is about to get another name: who may not use it in every way
@@ -389,31 +401,32 @@ static __noinline int judge_renamed(struct dentry *dentry, struct dentry *to, st
 {
 	struct inode *inode = dentry->d_inode;
 	__u32 from, kinds;
-	struct view v;
+	__u64 word = current_word();
+	struct generation *g = generation_of(word);
 	int err;
 
-	if (!look(&v))
+	if (!g)
 		return 0;
-	kinds = v.generation->kinds & (1 << KIND_WRITE | 1 << KIND_MOVE);
+	kinds = g->kinds & (1 << KIND_WRITE | 1 << KIND_MOVE);
 	if (!kinds)
 		return 0;
-	from = label_for(dentry, inode, path, &v);
-	if (may_be_linked(inode) && from != UNJUDGED && linked_label(inode, 0, &v)) {
-		err = judge_linked(dentry, inode, from, KIND_WRITE | hook << 16, &v);
-		return err ? err : judge_linked(dentry, inode, from, KIND_MOVE | hook << 16, &v);
+	from = label_for(dentry, inode, path, word, g);
+	if (may_be_linked(inode) && from != UNJUDGED && linked_label(inode, 0, g)) {
+		err = judge_linked(dentry, inode, from, KIND_WRITE | hook << 16, g);
+		return err ? err : judge_linked(dentry, inode, from, KIND_MOVE | hook << 16, g);
 	}
-	if (!from && !(v.generation->flags & GENERATION_DEFAULTS))
+	if (!from && !(g->flags & GENERATION_DEFAULTS))
 		return 0;
 	err = judge_label(number(dentry), from, kinds & 1 << KIND_WRITE,
-			  ORDER(KIND_WRITE, KIND_WRITE, hook), &v);
+			  ORDER(KIND_WRITE, KIND_WRITE, hook), g);
 	if (err || from == UNJUDGED)
 		return err;
-	return judge_leaving(number(dentry), &v, from, label_for(to, inode, path, &v), hook);
+	return judge_leaving(number(dentry), g, from, label_for(to, inode, path, word, g), hook);
 }
 
-static __always_inline struct state *state_row(struct view *v, __u32 state)
+static __always_inline struct state *state_row(struct generation *g, __u32 state)
 {
-	void *in = inner(&states, v->slot);
+	void *in = inner(&states, SLOT(g));
 
 	return in ? bpf_map_lookup_elem(in, &state) : 0;
 }
@@ -428,40 +441,44 @@ static __noinline int judge_moved(struct dentry *from, struct dentry *to, struct
 {
 	struct inode *inode = from->d_inode;
 	__u32 before, after, label = UNJUDGED, beyond = 0;
-	struct view v;
+	__u64 word = current_word();
+	struct generation *g = generation_of(word);
 	struct state *s;
+	int err;
 
 	if (!inode || !S_ISDIR(inode->i_mode))
 		return 0;
-	if (!look(&v) || !(v.generation->kinds & (1 << KIND_MOVE)))
+	if (!g || !(g->kinds & (1 << KIND_MOVE)))
 		return 0;
-	before = state_by_walk(from, inode, path, &v);
-	after = state_by_walk(to, to->d_inode, path, &v);
+	before = state_by_walk(from, inode, path, word, g);
+	after = state_by_walk(to, to->d_inode, path, word, g);
 	if (before == after && before < RETRY)
 		return 0;
 	if (before < RETRY && after < RETRY) {
 		bool everywhere; /* a rule begins with a double star */
 
-		s = state_row(&v, v.generation->start);
+		s = state_row(g, g->start);
 		everywhere = s && s->otherwise;
-		s = state_row(&v, before);
+		s = state_row(g, after);
+		if (s)
+			beyond = s->below;
+		s = state_row(g, before);
 		if (s && s->below)
 			label = s->below;
 		else if (after || !everywhere)
-			return 0;
-		s = state_row(&v, after);
-		if (s)
-			beyond = s->below;
+			label = 0;
 	}
-	return judge_leaving(number(from), &v, label, beyond, hook | BENEATH);
+	err = judge_leaving(number(from), g, label, beyond, hook | BENEATH);
+	/* What the directory holds may be something that may not be made there. */
+	return err || !beyond ? err : judge_arriving(number(to), g, beyond, hook);
 }
 
 /* Who may link a file makes a name for everybody. The names whose rules differ
  * are kept, and judged together from now on: false where there is no room. */
-static __noinline bool keep_label(struct inode *inode, __u32 label, struct view *v)
+static __noinline bool keep_label(struct inode *inode, __u32 label, struct generation *g)
 {
 	struct link_key key = {.inode = inode->i_ino, .device = inode->i_sb->s_dev};
-	void *in = inner(&links, v->slot);
+	void *in = inner(&links, SLOT(g));
 	__u32 i;
 
 	if (!label)
@@ -481,10 +498,10 @@ static __noinline bool keep_label(struct inode *inode, __u32 label, struct view 
 	return false;
 }
 
-static __noinline void forget_labels(struct inode *inode, struct view *v)
+static __noinline void forget_labels(struct inode *inode, struct generation *g)
 {
 	struct link_key key = {.inode = inode->i_ino, .device = inode->i_sb->s_dev};
-	void *in = inner(&links, v->slot);
+	void *in = inner(&links, SLOT(g));
 	__u32 i;
 
 	for (i = 0; in && i < MAX_LINKS; i++) {
@@ -498,20 +515,21 @@ static __noinline int keep_link(struct dentry *old, struct dentry *new, struct p
 {
 	struct inode *inode = old->d_inode;
 	__u32 from, to;
-	struct view v;
+	__u64 word = current_word();
+	struct generation *g = generation_of(word);
 
-	if (!inode || !look(&v))
+	if (!inode || !g)
 		return 0;
-	from = label_by_walk(old, inode, path, &v);
-	to = label_by_walk(new, 0, path, &v);
+	from = label_by_walk(old, inode, path, word, g);
+	to = label_by_walk(new, 0, path, word, g);
 	if (from == to || from == UNJUDGED || to == UNJUDGED)
 		return 0; /* what is not judged was refused, or no rule refuses */
 	/* The only name that it has: others of that number are gone. */
 	if (inode->i_nlink == 1)
-		forget_labels(inode, &v);
-	if (!keep_label(inode, from, &v) || !keep_label(inode, to, &v))
+		forget_labels(inode, g);
+	if (!keep_label(inode, from, g) || !keep_label(inode, to, g))
 		return unjudged(number(old), 1 << KIND_WRITE,
-				ORDER(KIND_WRITE, KIND_WRITE, HOOK_path_link), &v, false);
+				ORDER(KIND_WRITE, KIND_WRITE, HOOK_path_link), g, false);
 	bpf_inode_storage_delete(&inodes, inode);
 	return 0;
 }

@@ -228,6 +228,7 @@ struct iattr {
 #define FMODE_WRITE 0x2
 #define FMODE_EXEC 0x20
 #define O_TRUNC 01000
+#define O_ACCMODE 3
 #define PROT_EXEC 0x4
 #define RENAME_EXCHANGE 2
 #define SB_NOUSER (1UL << 31)

@@ -8,50 +8,25 @@
  * that no hook has to see every setuid and every move between cgroups.
  */
 
-/* False, and the view as it was, where nothing is in force. */
-static __always_inline bool look(struct view *v)
-{
-	struct generation *generation;
-	struct control *control;
-	__u32 zero = 0, slot;
-	__u64 word;
-
-	control = bpf_map_lookup_elem(&controls, &zero);
-	if (!control)
-		return false;
-	word = control->current;
-	if (!(word >> TREE_BITS))
-		return false;
-	slot = word >> TREE_BITS & (SLOTS - 1);
-	generation = bpf_map_lookup_elem(&generations, &slot);
-	if (!generation)
-		return false;
-	v->control = control;
-	v->generation = generation;
-	v->word = word;
-	v->slot = slot;
-	return true;
-}
-
 /* The state of a dentry that the verifier does not know by type. */
-static __always_inline __u32 state_of_number(__u64 dentry, struct view *v)
+static __always_inline __u32 state_of_number(__u64 dentry, struct generation *g)
 {
 	struct dentry *d = (void *)dentry;
-	__u32 *root = root_state(v->slot, BPF_CORE_READ(d, d_sb, s_dev));
-	__u32 start = root ? *root : v->generation->start, found;
+	__u32 *root = root_state(SLOT(g), BPF_CORE_READ(d, d_sb, s_dev));
+	__u32 start = root ? *root : g->start, found;
 	int try;
 
 	if (!start)
 		return 0;
 	for (try = 0; try < 3; try++) {
-		found = walk_from_root(dentry, v->slot, start);
+		found = walk_from_root(dentry, SLOT(g), start);
 		if (found != RETRY)
 			return found;
 	}
 	return UNJUDGED;
 }
 
-static __noinline __u32 program_of(struct dentry *dentry, struct view *v)
+static __noinline __u32 program_of(struct dentry *dentry, struct generation *g)
 {
 	struct cached *c = 0;
 	__u32 state, label;
@@ -59,15 +34,15 @@ static __noinline __u32 program_of(struct dentry *dentry, struct view *v)
 
 	if (!arguments_only)
 		c = bpf_inode_storage_get(&inodes, dentry->d_inode, 0, 0);
-	if (c && current_entry(c, dentry, v->word) && !moving) {
+	if (c && current_entry(c, dentry, current_word()) && !moving) {
 		label = c->label;
 	} else {
-		state = state_of_number(number(dentry), v);
+		state = state_of_number(number(dentry), g);
 		if (state >= RETRY)
 			return 0;
-		label = label_of_state(v->slot, state);
+		label = label_of_state(SLOT(g), state);
 	}
-	row = label_row(v->slot, label);
+	row = label_row(SLOT(g), label);
 	return row ? row->program : 0;
 }
 
@@ -82,7 +57,7 @@ static __always_inline bool executed(struct subject *s, struct dentry *dentry)
 
 /* The class of the program that a task runs, by the file that was executed. A
  * forged /proc/self/exe is nobody's program. */
-static __always_inline __u32 program_of_task(struct task_struct *task, struct subject *s, struct view *v)
+static __always_inline __u32 program_of_task(struct task_struct *task, struct subject *s, struct generation *g)
 {
 	struct mm_struct *mm = task->mm;
 	struct file *exe;
@@ -92,7 +67,7 @@ static __always_inline __u32 program_of_task(struct task_struct *task, struct su
 	exe = mm->exe_file;
 	if (!exe || (s && !executed(s, exe->f_path.dentry)))
 		return 0;
-	return program_of(exe->f_path.dentry, v);
+	return program_of(exe->f_path.dentry, g);
 }
 
 /* The bits of one id: those of the last row that begins at or below it. */
@@ -319,24 +294,24 @@ static __noinline void keep_home(struct subject *s, __u64 cgroup, __u32 levels)
 }
 
 /* Finds the workload of a task. What confines it is kept in its storage. */
-static __noinline void find_unit(struct task_struct *task, struct view *v, struct subject *kept,
+static __noinline void find_unit(struct task_struct *task, struct generation *g, struct subject *kept,
 				 struct identity *now)
 {
-	__u32 state = v->generation->units;
+	__u32 state = g->units;
 	__u64 cgroup = number(task->cgroups->dfl_cgrp);
 
 	if (kept && kept->held) {
-		now->workload = home_walk(number(kept->home), kept->home_levels, v->slot, state);
+		now->workload = home_walk(number(kept->home), kept->home_levels, SLOT(g), state);
 		now->unit = now->workload ? kept->home_unit : 0;
 		return;
 	}
-	now->workload = cgroup_walk(cgroup, v->slot, state, THE_WORKLOAD);
+	now->workload = cgroup_walk(cgroup, SLOT(g), state, THE_WORKLOAD);
 	if (!now->workload)
 		return;
-	now->unit = cgroup_walk(cgroup, v->slot, state, THE_UNIT);
+	now->unit = cgroup_walk(cgroup, SLOT(g), state, THE_UNIT);
 	if (kept) {
 		kept->home_unit = now->unit;
-		keep_home(kept, cgroup, cgroup_walk(cgroup, v->slot, state, THE_LEVELS));
+		keep_home(kept, cgroup, cgroup_walk(cgroup, SLOT(g), state, THE_LEVELS));
 	}
 }
 
@@ -361,10 +336,10 @@ static __always_inline __u32 mover_of(struct task_struct *task, struct subject *
 	return s->forked_by;
 }
 
-static __noinline void find_role(struct view *v, struct identity *s)
+static __noinline void find_role(struct generation *g, struct identity *s)
 {
 	struct role_key key = {.workload = s->workload, .user = s->user, .program = s->program};
-	void *in = inner(&roles, v->slot);
+	void *in = inner(&roles, SLOT(g));
 	__u32 *id = 0;
 	struct role *row;
 
@@ -384,31 +359,30 @@ static __noinline void find_role(struct view *v, struct identity *s)
 			}
 		}
 	}
-	s->role = id ? *id : v->generation->base.id;
-	s->base = v->generation->base.id;
-	in = inner(&rows, v->slot);
+	s->role = id ? *id : g->base.id;
+	s->base = g->base.id;
+	in = inner(&rows, SLOT(g));
 	row = in ? bpf_map_lookup_elem(in, &s->role) : 0;
 	if (row)
 		s->base = row->base;
 }
 
 /* `now` has the ids that count; `kept` is the task's storage, or 0. */
-static __always_inline void resolve(struct task_struct *task, struct view *v, struct subject *kept,
+static __always_inline void resolve(struct task_struct *task, struct generation *g, struct subject *kept,
 			       struct identity *now)
 {
-	struct generation *g = v->generation;
 
 	/* The program was found at exec: what /proc/self/exe says now may be
 	 * forged. */
-	if (kept && kept->generation == v->word >> TREE_BITS)
+	if (kept && kept->generation == g->id)
 		now->program = kept->now.program;
 	else if (g->flags & GENERATION_PROGRAMS)
-		now->program = program_of_task(task, kept, v);
+		now->program = program_of_task(task, kept, g);
 	if (g->flags & GENERATION_USERS)
-		now->user = user_class(v->slot, now->uid, now->euid, now->login);
+		now->user = user_class(SLOT(g), now->uid, now->euid, now->login);
 	if (g->units)
-		find_unit(task, v, kept, now);
-	find_role(v, now);
+		find_unit(task, g, kept, now);
+	find_role(g, now);
 }
 
 /*
@@ -416,10 +390,10 @@ static __always_inline void resolve(struct task_struct *task, struct view *v, st
  * task whose storage cannot be had is looked at anew each time, never taken
  * for somebody else. Only a task itself writes what is kept of it.
  */
-static __always_inline void find_identity(struct task_struct *task, bool own, struct view *v,
+static __always_inline void find_identity(struct task_struct *task, bool own, struct generation *g,
 					  struct identity *who)
 {
-	__u64 generation = v->word >> TREE_BITS;
+	__u64 generation = g->id;
 	const struct cred *cred = task->real_cred;
 	struct subject *s;
 
@@ -442,7 +416,7 @@ static __always_inline void find_identity(struct task_struct *task, bool own, st
 	who->user = 0;
 	who->workload = 0;
 	who->unit = 0;
-	resolve(task, v, s, who);
+	resolve(task, g, s, who);
 	if (s && own) {
 		s->generation = 0;
 		s->now = *who;
@@ -450,20 +424,20 @@ static __always_inline void find_identity(struct task_struct *task, bool own, st
 	}
 }
 
-static __noinline void identify(struct task_struct *task, bool own, struct view *v, struct identity *who)
+static __noinline void identify(struct task_struct *task, bool own, struct generation *g, struct identity *who)
 {
-	find_identity(task, own, v, who);
+	find_identity(task, own, g, who);
 }
 
 /* The role of the current task and its base, in one number: the stack is short. */
 #define ROLE(roles) ((__u32)((roles) >> 32))
 #define BASE(roles) ((__u32)(roles))
 
-static __noinline __u64 own_roles(struct view *v)
+static __noinline __u64 own_roles(struct generation *g)
 {
 	struct identity who;
 
-	find_identity(bpf_get_current_task_btf(), true, v, &who);
+	find_identity(bpf_get_current_task_btf(), true, g, &who);
 	return (__u64)who.role << 32 | who.base;
 }
 

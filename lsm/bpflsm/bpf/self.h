@@ -59,27 +59,27 @@ static __noinline int tamper(__u64 resource, __u32 hook, __u32 target)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct cell *cell;
-	struct view v;
+	struct generation *g = in_force();
 	__u64 who;
 
-	if (!look(&v) || !(v.generation->acts & ACT_BIT(ACT_TAMPER)) || is_daemon())
+	if (!g || !(g->acts & ACT_BIT(ACT_TAMPER)) || is_daemon())
 		return 0;
-	who = own_roles(&v);
-	cell = act_cell(&v, ROLE(who), BASE(who), ACT_TAMPER);
+	who = own_roles(g);
+	cell = act_cell(g, ROLE(who), BASE(who), ACT_TAMPER);
 	if (!cell && !of_own_service(task))
-		cell = act_cell(&v, v.generation->base.id, v.generation->base.id, ACT_TAMPER);
-	return cell ? enact(resource, &v, cell, WHAT(ACT_TAMPER, hook), target) : 0;
+		cell = act_cell(g, g->base.id, g->base.id, ACT_TAMPER);
+	return cell ? enact(resource, g, cell, WHAT(ACT_TAMPER, hook), target) : 0;
 }
 
 static __noinline int judge_signal(struct task_struct *target)
 {
 	struct identity who;
-	struct view v;
+	struct generation *g = in_force();
 
-	if (!look(&v) || !(v.generation->acts & ACT_BIT(ACT_SIGNAL_OUTSIDE)))
+	if (!g || !(g->acts & ACT_BIT(ACT_SIGNAL_OUTSIDE)))
 		return 0;
-	identify(bpf_get_current_task_btf(), true, &v, &who);
-	return act_upon(target, WHAT(ACT_SIGNAL_OUTSIDE, HOOK_task_kill), &v, &who);
+	identify(bpf_get_current_task_btf(), true, g, &who);
+	return act_upon(target, WHAT(ACT_SIGNAL_OUTSIDE, HOOK_task_kill), g, &who);
 }
 
 SEC("lsm/task_kill")
@@ -100,10 +100,10 @@ int BPF_PROG(task_kill, struct task_struct *target, void *info, int sig)
 SEC("lsm/file_send_sigiotask")
 int BPF_PROG(file_send_sigiotask, struct task_struct *target)
 {
-	struct view v;
+	struct generation *g = in_force();
 
-	if (!daemon_is(target->tgid) || !look(&v) || !(v.generation->acts & ACT_BIT(ACT_TAMPER)) ||
-	    v.generation->flags & GENERATION_AUDIT)
+	if (!daemon_is(target->tgid) || !g || !(g->acts & ACT_BIT(ACT_TAMPER)) ||
+	    g->flags & GENERATION_AUDIT)
 		return 0;
 	return -EPERM;
 }
@@ -263,12 +263,12 @@ int BPF_PROG(sb_umount, struct vfsmount *mnt)
 SEC("lsm/task_prctl")
 int BPF_PROG(task_prctl, int option, unsigned long what)
 {
-	struct view v;
+	struct generation *g = in_force();
 
 	if (option != PR_SET_MM || (what != PR_SET_MM_EXE_FILE && what != PR_SET_MM_MAP))
 		return -ENOSYS;
-	if (!look(&v) || !(v.generation->flags & GENERATION_PROGRAMS) ||
-	    v.generation->flags & GENERATION_AUDIT)
+	if (!g || !(g->flags & GENERATION_PROGRAMS) ||
+	    g->flags & GENERATION_AUDIT)
 		return -ENOSYS;
 	return -EPERM;
 }

@@ -161,15 +161,15 @@ static __noinline bool outside(struct identity *who, struct task_struct *target)
 }
 
 /* An act upon another process; `what` is the act and the hook. */
-static __noinline int act_upon(struct task_struct *target, __u32 what, struct view *v,
+static __noinline int act_upon(struct task_struct *target, __u32 what, struct generation *g,
 			       struct identity *who)
 {
 	struct cell *cell;
 
-	if (!(v->generation->acts & ACT_BIT(what & 0xff)) || !outside(who, target))
+	if (!(g->acts & ACT_BIT(what & 0xff)) || !outside(who, target))
 		return 0;
-	cell = act_cell(v, who->role, who->base, what & 0xff);
-	return cell ? enact(exe_of(target), v, cell, what, target->tgid) : 0;
+	cell = act_cell(g, who->role, who->base, what & 0xff);
+	return cell ? enact(exe_of(target), g, cell, what, target->tgid) : 0;
 }
 
 /* What `tracer` does to `target`: a role does not reach into a program that is
@@ -179,27 +179,27 @@ static __noinline int judge_trace(struct task_struct *tracer, struct task_struct
 {
 	struct identity who;
 	struct cell *cell;
-	struct view v;
+	struct generation *g = in_force();
 	__u32 program;
 
-	if (!look(&v) || tracer->tgid == target->tgid)
+	if (!g || tracer->tgid == target->tgid)
 		return 0;
-	if (!(v.generation->flags & GENERATION_TRACES) && !(v.generation->acts & ACT_BIT(ACT_PTRACE)))
+	if (!(g->flags & GENERATION_TRACES) && !(g->acts & ACT_BIT(ACT_PTRACE)))
 		return 0;
-	identify(target, !own, &v, &who);
+	identify(target, !own, g, &who);
 	program = who.program;
-	identify(tracer, own, &v, &who);
-	if (v.generation->flags & GENERATION_TRACES) {
-		cell = trace_cell(&v, who.role, who.base, program);
+	identify(tracer, own, g, &who);
+	if (g->flags & GENERATION_TRACES) {
+		cell = trace_cell(g, who.role, who.base, program);
 		if (cell) {
-			int err = enact(exe_of(target), &v, cell, WHAT(ACT_PTRACE, hook),
+			int err = enact(exe_of(target), g, cell, WHAT(ACT_PTRACE, hook),
 					target->tgid);
 
 			if (err)
 				return err;
 		}
 	}
-	return act_upon(target, WHAT(ACT_PTRACE, hook), &v, &who);
+	return act_upon(target, WHAT(ACT_PTRACE, hook), g, &who);
 }
 
 static __noinline bool is_environ(struct dentry *dentry)

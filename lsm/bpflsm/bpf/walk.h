@@ -257,45 +257,68 @@ static __always_inline struct label *label_row(__u32 slot, __u32 label)
 	return in ? bpf_map_lookup_elem(in, &index) : 0;
 }
 
-/* One look at what is in force; the whole decision keeps to it. */
-struct view {
-	struct control *control;
-	struct generation *generation;
-	__u64 word;
-	__u32 slot;
-};
+/* Where the tables of a generation are. */
+#define SLOT(g) ((__u32)(g)->id & (SLOTS - 1))
 
-/* `seq` is the dentry's sequence count at which the state was found. */
-static __noinline void store(struct dentry *d, struct inode *inode, __u32 seq, struct view *v,
-			     __u32 state)
+/*
+ * What is in force, or 0: one look, and the whole decision keeps to it. It and
+ * the control word are handed on as they are and never on the stack: the
+ * verifier of Linux 7.2 loses track of a pointer to it that is handed on twice.
+ */
+static __always_inline struct generation *generation_of(__u64 word)
 {
+	__u32 slot = word >> TREE_BITS & (SLOTS - 1);
+
+	return word >> TREE_BITS ? bpf_map_lookup_elem(&generations, &slot) : 0;
+}
+
+static __always_inline __u64 current_word(void)
+{
+	__u32 zero = 0;
+	struct control *control = bpf_map_lookup_elem(&controls, &zero);
+
+	return control ? control->current : 0;
+}
+
+static __always_inline struct generation *in_force(void)
+{
+	return generation_of(current_word());
+}
+
+#define TREE(word) ((word) & ((1ULL << TREE_BITS) - 1))
+
+/* `found` is the state, and above it the dentry's sequence count then. */
+static __noinline void store(struct dentry *d, struct inode *inode, __u64 found, __u64 word,
+			     struct generation *g)
+{
+	__u32 seq = found >> 32;
 	struct label *row;
 	struct cached value = {
-		.word = v->word,
+		.word = word,
 		.dentry = (__u64)d,
 		.hash = d->d_name.hash,
 		.seq = seq,
-		.state = state,
+		.state = found,
 	};
 
 	if (!inode || inode != d->d_inode || seq & 1 || sequence(d) != seq)
 		return;
-	value.label = label_of_state(v->slot, state);
-	row = label_row(v->slot, value.label);
+	value.label = label_of_state(SLOT(g), found);
+	row = label_row(SLOT(g), value.label);
 	if (!row)
 		return;
 	value.kinds = row->kinds;
 	value.base_kinds = row->base_kinds;
 	value.flags = row->flags;
-	if (v->generation->flags & GENERATION_DEFAULTS)
+	if (g->flags & GENERATION_DEFAULTS)
 		value.kinds = value.base_kinds = 0xff; /* an allow-list decides about all */
 	/* A device may hold a file system of which each file is judged. */
 	if ((inode->i_mode & S_IFMT) == S_IFBLK)
 		value.kinds = 0xff;
 	/* A file with other names is judged by all of them, each time. */
-	if (inode->i_nlink > 1 && (inode->i_mode & S_IFMT) != S_IFDIR) {
+	if (inode->i_nlink > 1 && !S_ISDIR(inode->i_mode)) {
 		struct link_key key = {.inode = inode->i_ino, .device = inode->i_sb->s_dev};
-		void *in = inner(&links, v->slot);
+		void *in = inner(&links, SLOT(g));
 
 		if (in && bpf_map_lookup_elem(in, &key))
 			return;
@@ -309,21 +332,20 @@ static __noinline void store(struct dentry *d, struct inode *inode, __u32 seq, s
 
 /*
  * The state of a dentry: one step from its directory's, which is cached or
- * walked to. `caching` is false in programs that have no inode storage.
- * Nothing read here is locked; at the end everything is read again that a
- * rename could have changed.
+ * walked to. Nothing read here is locked; at the end everything is read again
+ * that a rename could have changed. Where another generation came into force
+ * meanwhile, this decision still keeps to its own.
  */
 static __always_inline __u32 state_of(struct dentry *dentry, struct inode *inode, struct path *path,
-				      struct view *v, bool caching)
+				      __u64 word, struct generation *g, bool caching)
 {
-	__u32 slot = v->slot, start = v->generation->start;
-	__u64 word = v->word;
+	__u32 slot = SLOT(g);
 	struct dentry *parent = dentry->d_parent;
 	struct super_block *sb = dentry->d_sb;
 	__u32 *root = root_state(slot, sb->s_dev);
-	__u32 first, state, zero = 0, own, above;
-	struct control *control;
+	__u32 first, state, own, above;
 	bool walked = true;
+	__u64 now;
 
 	if (root && !*root)
 		return 0;
@@ -333,7 +355,7 @@ static __always_inline __u32 state_of(struct dentry *dentry, struct inode *inode
 		caching = false;
 	own = sequence(dentry);
 	above = sequence(parent);
-	first = root ? *root : start;
+	first = root ? *root : g->start;
 	if (!root) {
 		__u64 point = path ? mount_point(number(path->mnt)) : 0;
 
@@ -369,35 +391,33 @@ static __always_inline __u32 state_of(struct dentry *dentry, struct inode *inode
 	if (state >= RETRY)
 		return state;
 
-	control = bpf_map_lookup_elem(&controls, &zero);
-	if (!control || control->current != word || own & 1 || above & 1 ||
-	    sequence(dentry) != own || sequence(parent) != above ||
-	    dentry->d_parent != parent)
+	now = current_word();
+	if (TREE(now) != TREE(word) || own & 1 || above & 1 || sequence(dentry) != own ||
+	    sequence(parent) != above || dentry->d_parent != parent)
 		return RETRY;
 	if (moving)
 		return caching ? RETRY : state;
-	if (caching && root) {
+	if (caching && root && now == word) {
 		if (walked && !arguments_only)
-			store(parent, parent->d_inode, above, v, first);
-		store(dentry, inode, own, v, state);
+			store(parent, parent->d_inode, (__u64)above << 32 | first, word, g);
+		store(dentry, inode, (__u64)own << 32 | state, word, g);
 	}
 	return state;
 }
 
 static __noinline __u32 state_caching(struct dentry *dentry, struct inode *inode, struct path *path,
-				      struct view *v)
+				      __u64 word, struct generation *g)
 {
-	return state_of(dentry, inode, path, v, true);
+	return state_of(dentry, inode, path, word, g, true);
 }
 
-static __noinline __u32 state_plain(struct dentry *dentry, struct view *v)
+static __noinline __u32 state_plain(struct dentry *dentry, __u64 word, struct generation *g)
 {
-	return state_of(dentry, 0, 0, v, false);
+	return state_of(dentry, 0, 0, word, g, false);
 }
 
 /* What the inode's storage holds for this name, if that is valid now. */
-static __always_inline struct cached *entry_of(struct dentry *dentry, struct inode *inode,
-					       struct control *control, __u64 word)
+static __always_inline struct cached *entry_of(struct dentry *dentry, struct inode *inode, __u64 word)
 {
 	struct cached *c = bpf_inode_storage_get(&inodes, inode, 0, 0);
 
@@ -405,7 +425,7 @@ static __always_inline struct cached *entry_of(struct dentry *dentry, struct ino
 		return 0;
 	/* Read last: a move that began before the entry was read shows here.
 	 * The entry itself never changes. */
-	if (moving || control->current != word)
+	if (moving || current_word() != word)
 		return 0;
 	return c;
 }
