@@ -34,6 +34,10 @@ const (
 	exitFailed   = 3
 )
 
+// removingFile is made by the package's scripts. What protects HostArmor lets
+// only its service lift enforcement, so that stops as part of it: see the unit.
+const removingFile = "/run/hostarmor/removing"
+
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func run(args []string, stdout, stderr io.Writer) int {
@@ -43,6 +47,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags.StringVar(&c.Settings, "settings", settings.DefaultFile, "the settings `file`")
 	showVersion := flags.Bool("version", false, "print the version and exit")
 	release := flags.Bool("release", false, "lift what a daemon that does not run any more left in force, and exit")
+	removing := flags.Bool("release-if-removing", false, "the same, if the package is being removed; ExecStopPost= of the service")
 	verbose := flags.Bool("debug", false, "log what the daemon does, to standard error")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0
@@ -61,7 +66,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 		c.Log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	c.Enforcer = bpflsm.New(bpflsm.Config{})
-	if *release {
+	if *removing {
+		if _, err := os.Stat(removingFile); errors.Is(err, os.ErrNotExist) {
+			return 0
+		}
+	}
+	if *release || *removing {
 		if err := daemon.Release(c.Enforcer, ""); err != nil {
 			fmt.Fprintf(stderr, "hostarmord: %v\n", err)
 			return exitFailed

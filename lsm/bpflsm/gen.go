@@ -29,10 +29,11 @@ const (
 	labelOwned   = 1
 	labelApplets = 2
 
-	firstAct     = 64
-	appletName   = 60
-	maxLinks     = 8
-	viewCarriers = 1<<32 - 1
+	firstAct      = 64
+	guardedSwitch = 2 // in maps.h
+	appletName    = 60
+	maxLinks      = 8
+	viewCarriers  = 1<<32 - 1
 
 	eventPermitted   = 1
 	eventExempt      = 2

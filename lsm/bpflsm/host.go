@@ -95,6 +95,11 @@ func addCarrierFile(found map[uint32]bool, file string) {
 // and programs, and the tables of all slots.
 func (e *Engine) guard(next *generationTables) error {
 	ids, programs := map[uint32]bool{}, map[uint32]bool{}
+	info, err := e.objects.Advance.Info()
+	if err != nil {
+		return fmt.Errorf("look at the programs: %w", err)
+	}
+	advance, _ := info.ID()
 	add := func(set map[uint32]bool, o interface{ Info() (id uint32, err error) }) error {
 		id, err := o.Info()
 		if err == nil {
@@ -102,7 +107,6 @@ func (e *Engine) guard(next *generationTables) error {
 		}
 		return err
 	}
-	var err error
 	for _, m := range e.allMaps() {
 		err = add(ids, mapInfo{m})
 		if err != nil {
@@ -136,6 +140,9 @@ func (e *Engine) guard(next *generationTables) error {
 		rows := make(map[uint32]uint32, len(g.want))
 		for id := range g.want {
 			rows[id] = 1
+			if g.m == e.maps.GuardedPrograms && id == uint32(advance) {
+				rows[id] = guardedSwitch
+			}
 		}
 		if _, err := renew(g.m, rows, true); err != nil {
 			return fmt.Errorf("list what others may not change: %w", err)

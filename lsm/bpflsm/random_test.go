@@ -5,15 +5,15 @@ package bpflsm
 import (
 	"bufio"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 
@@ -75,6 +75,7 @@ func randomTree(t *testing.T) (files, dirs []string) {
 	must(err)
 	for _, dir := range dirs {
 		must(os.MkdirAll(dir, 0o755))
+		must(os.Chmod(dir, 0o777))
 		for _, name := range randomFiles {
 			path := filepath.Join(dir, name)
 			content := exitsAtOnce()
@@ -82,7 +83,7 @@ func randomTree(t *testing.T) (files, dirs []string) {
 				content = self
 			}
 			must(os.WriteFile(path, content, 0o755))
-			must(os.Chmod(path, 0o755))
+			must(os.Chmod(path, 0o777))
 			files = append(files, path)
 		}
 	}
@@ -97,20 +98,49 @@ func randomTree(t *testing.T) (files, dirs []string) {
 	return files, dirs
 }
 
-// serveRandom makes the accesses that stdin asks for, each "operation quoted
-// path". It opens nothing else: a rule may refuse everything.
+// asked is one access, and who makes it.
+type asked struct {
+	Operation        string
+	Path             []byte // any bytes
+	Args             []string
+	UID, EUID, Login uint32
+}
+
+// serveRandom makes the accesses that stdin asks for, from one thread that
+// becomes whom it is asked to be. It opens nothing else: a rule may refuse
+// everything.
 func serveRandom() {
+	runtime.LockOSThread()
+	login, err := unix.Open("/proc/thread-self/loginuid", unix.O_WRONLY, 0)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
-		op, quoted, _ := strings.Cut(lines.Text(), " ")
-		path, err := strconv.Unquote(quoted)
+		var a asked
+		err := json.Unmarshal(lines.Bytes(), &a)
 		if err == nil {
-			err = randomAccess(op, path)
+			_, err = unix.Write(login, []byte(strconv.FormatUint(uint64(a.Login), 10)))
 		}
+		if err != nil {
+			fmt.Println(255)
+			continue
+		}
+		become(a.UID, a.EUID)
+		err = randomAccess(a.Operation, string(a.Path), a.Args)
+		become(0, 0)
 		fmt.Println(int(errno(err)))
 	}
 }
 
-func randomAccess(op, path string) error {
+// become changes this thread alone, and keeps the way back.
+func become(uid, euid uint32) {
+	if _, _, errno := syscall.RawSyscall(unix.SYS_SETRESUID, uintptr(uid), uintptr(euid), 0); errno != 0 {
+		panic(errno)
+	}
+}
+
+func randomAccess(op, path string, args []string) error {
 	switch op {
 	case "read":
 		return open(path, unix.O_RDONLY)
@@ -128,7 +158,7 @@ func randomAccess(op, path string) error {
 		}
 		return unix.Munmap(text)
 	case "exec":
-		pid, err := syscall.ForkExec(path, []string{path}, &syscall.ProcAttr{Files: []uintptr{0, 1, 2}})
+		pid, err := syscall.ForkExec(path, args, &syscall.ProcAttr{Files: []uintptr{0, 1, 2}})
 		if err != nil {
 			return err
 		}
@@ -146,8 +176,9 @@ func randomAccess(op, path string) error {
 
 // randomServer is a child that runs as one of the programs.
 type randomServer struct {
-	in  io.Writer
+	in  *json.Encoder
 	out *bufio.Scanner
+	pid int
 }
 
 func newRandomServer(t *testing.T, path string) randomServer {
@@ -172,33 +203,58 @@ func newRandomServer(t *testing.T, path string) randomServer {
 			t.Error(err)
 		}
 	})
-	return randomServer{in, bufio.NewScanner(out)}
+	return randomServer{json.NewEncoder(in), bufio.NewScanner(out), c.Process.Pid}
 }
 
-func (s randomServer) do(t *testing.T, op hostpolicy.Operation, path string) syscall.Errno {
+func (s randomServer) do(t *testing.T, a asked) syscall.Errno {
 	t.Helper()
-	if _, err := fmt.Fprintf(s.in, "%s %s\n", op, strconv.Quote(path)); err != nil {
+	if err := s.in.Encode(a); err != nil {
 		t.Fatal(err)
 	}
 	if !s.out.Scan() {
-		t.Fatalf("%s %q: the child ended: %v", op, path, s.out.Err())
+		t.Fatalf("%+v: the child ended: %v", a, s.out.Err())
 	}
 	n, err := strconv.Atoi(s.out.Text())
 	if err != nil || n == 255 {
-		t.Fatalf("%s %q: %q", op, path, s.out.Text())
+		t.Fatalf("%+v: %q", a, s.out.Text())
 	}
 	return syscall.Errno(n)
 }
 
-// Random policies: the kernel, the compiled tables and the reference evaluator
-// say the same of random accesses.
+// randomCgroups makes the cgroups of the generator's units.
+func randomCgroups(t *testing.T) string {
+	t.Helper()
+	const root = "/cgroup"
+	if err := os.MkdirAll(root, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("cgroup2", root, "cgroup2", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(root, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, chain := range random.Units() {
+		if err := os.MkdirAll(filepath.Join(root, filepath.Join(chain...)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
+}
+
+// Random policies: the kernel and the reference evaluator say the same of
+// random accesses by random programs, users and units.
 func TestRandomPolicies(t *testing.T) {
 	files, dirs := randomTree(t)
-	servers := make(map[string]randomServer)
+	cgroups := randomCgroups(t)
+	servers, where := make(map[string]randomServer), make(map[string]string)
 	for _, path := range randomPrograms {
 		servers[path] = newRandomServer(t, path)
 		for _, op := range []hostpolicy.Operation{hostpolicy.OpRead, hostpolicy.OpExec, hostpolicy.OpMap} {
-			if got := servers[path].do(t, op, "/x/ba"); got != 0 {
+			a := asked{Operation: op.String(), Path: []byte("/x/ba"), Args: []string{"ba"}, UID: 1000, EUID: 1000, Login: hostpolicy.NoLogin}
+			if got := servers[path].do(t, a); got != 0 {
 				t.Fatalf("without a rule, %s cannot %s: %v", path, op, got)
 			}
 		}
@@ -209,9 +265,10 @@ func TestRandomPolicies(t *testing.T) {
 	}
 	t.Cleanup(func() { lift(t) })
 	const sets, accesses = 60, 250
-	var refused, permitted int
+	var refused, permitted, special int
 	for seed := range uint64(sets) {
-		policies := random.New(seed, support).Policies()
+		source := random.New(seed, support)
+		policies := source.Policies()
 		for i := range policies {
 			policies[i].Dangerous = false // the test's own process has to go on
 		}
@@ -223,67 +280,55 @@ func TestRandomPolicies(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 2))
 		for range accesses {
 			program := randomPrograms[r.IntN(len(randomPrograms))]
-			op := []hostpolicy.Operation{hostpolicy.OpRead, hostpolicy.OpWrite, hostpolicy.OpExec, hostpolicy.OpMap}[r.IntN(4)]
 			object := files[r.IntN(len(files))]
-			switch {
-			case op == hostpolicy.OpRead && r.IntN(4) == 0:
-				object = dirs[r.IntN(len(dirs))]
-			case slices.Contains(randomPrograms, object):
+			if slices.Contains(randomPrograms, object) {
 				continue // busy as a text file, and no program that ends
 			}
-			want := judged(policies, program, op, object)
-			if table := tabled(rs, program, op, object); table != want {
-				t.Fatalf("seed %d: %s %q by %s: the tables say %v, the reference %v", seed, op, object, program, table, want)
+			a := source.Access([]string{program}, []string{object})
+			if a.Operation == hostpolicy.OpRead && r.IntN(4) == 0 {
+				object = dirs[r.IntN(len(dirs))]
+				a.Object.Names[0] = object
 			}
+			if err := os.Chown(object, int(a.Owner), 0); err != nil {
+				t.Fatal(err)
+			}
+			if group := filepath.Join(cgroups, filepath.Join(a.Subject.Units...)); group != where[program] {
+				if err := os.WriteFile(group+"/cgroup.procs", []byte(strconv.Itoa(servers[program].pid)), 0); err != nil {
+					t.Fatal(err)
+				}
+				where[program] = group
+			}
+			want := judged(policies, a)
 			if want == hostpolicy.Block {
 				refused++
 			} else {
 				permitted++
 			}
-			if got := servers[program].do(t, op, object); (got != 0) != (want == hostpolicy.Block) || got != 0 && got != syscall.EACCES {
-				t.Fatalf("seed %d: %s %q by %s: %v, the reference says %v\n%v", seed, op, object, program, got, want, policies)
+			if len(a.Subject.Units) > 0 || a.Subject.UID != 0 {
+				special++
+			}
+			got := servers[program].do(t, asked{
+				Operation: a.Operation.String(), Path: []byte(object), Args: a.Object.Args,
+				UID: a.Subject.UID, EUID: a.Subject.EUID, Login: a.Subject.LoginUID,
+			})
+			if (got != 0) != (want == hostpolicy.Block) || got != 0 && got != syscall.EACCES {
+				t.Fatalf("seed %d: %s %q by %+v, owner %d, argv %q: %v, the reference says %v\n%v",
+					seed, a.Operation, object, a.Subject, a.Owner, a.Object.Args, got, want, policies)
 			}
 		}
 	}
-	t.Logf("%d refused, %d permitted", refused, permitted)
-	if refused < sets || permitted < sets {
+	t.Logf("%d refused, %d permitted; %d by users and in units", refused, permitted, special)
+	if refused < sets || permitted < sets || special < sets {
 		t.Error("the accesses prove nothing")
 	}
 }
 
 // judged is the reference's verdict on what the server does: to map a file it
 // has to open it, and what is executed is mapped by itself.
-func judged(policies []hostpolicy.Policy, program string, op hostpolicy.Operation, object string) hostpolicy.Action {
-	ask := func(program string, op hostpolicy.Operation) hostpolicy.Action {
-		s := hostpolicy.Subject{Programs: []string{program}, LoginUID: hostpolicy.NoLogin}
-		return hostpolicy.Decide(policies, s, op, hostpolicy.Object{Names: []string{object}, Owned: true}).Action
-	}
-	verdict := ask(program, op)
-	if op == hostpolicy.OpMap && ask(program, hostpolicy.OpRead) == hostpolicy.Block {
+func judged(policies []hostpolicy.Policy, a random.Access) hostpolicy.Action {
+	verdict := hostpolicy.Decide(policies, a.Subject, a.Operation, a.Object).Action
+	if a.Operation == hostpolicy.OpMap && hostpolicy.Decide(policies, a.Subject, hostpolicy.OpRead, a.Object).Action == hostpolicy.Block {
 		verdict = hostpolicy.Block
 	}
 	return verdict
-}
-
-func tabled(rs *lsm.Ruleset, program string, op hostpolicy.Operation, object string) hostpolicy.Action {
-	label := func(path string) lsm.Label { return rs.States[rs.Walk(path)].Label }
-	verdict := rs.Lookup(lsm.RoleKey{Program: rs.Labels[label(program).Index()].Program}, label(object))
-	action := func(k lsm.Kind) hostpolicy.Action {
-		if verdict[k].Action == 0 {
-			return hostpolicy.Allow
-		}
-		return verdict[k].Action
-	}
-	switch op {
-	case hostpolicy.OpRead:
-		return action(lsm.KindRead)
-	case hostpolicy.OpWrite:
-		return action(lsm.KindWrite)
-	case hostpolicy.OpExec:
-		return action(lsm.KindExec)
-	}
-	if action(lsm.KindRead) == hostpolicy.Block {
-		return hostpolicy.Block
-	}
-	return action(lsm.KindMap)
 }

@@ -44,7 +44,9 @@ struct {
 	__type(value, __u64);
 } losses SEC(".maps");
 
-/* What others may not open for change, by id. */
+/* What others may not open for change, by id: 1, or for the program that
+ * switches the generation, which others may not even open. */
+#define GUARDED_SWITCH 2
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
