@@ -1,0 +1,4 @@
+/* A program that uses a library. */
+int answer(void);
+
+int main(void) { return answer(); }
