@@ -87,6 +87,10 @@ func starts(name string, env func(c *ctx) []string) attack {
 			if err != nil {
 				return err
 			}
+			thief, err := tool("libthief.so", "-shared", "-fPIC", "-DSTEALS", "-Wl,-soname,libanswer.so")
+			if err != nil {
+				return err
+			}
 			dir := filepath.Dir(library)
 			user, err := tool("user", "-L"+dir, "-lanswer", "-Wl,--enable-new-dtags,-rpath,"+dir)
 			if err != nil {
@@ -101,7 +105,7 @@ func starts(name string, env func(c *ctx) []string) attack {
 			if err := os.Mkdir(c.path("lib"), 0o755); err != nil {
 				return err
 			}
-			return copyFile(library, c.path("lib/libanswer.so"), 0o755)
+			return copyFile(thief, c.path("lib/libanswer.so"), 0o755)
 		},
 		policy: func(c *ctx) string {
 			return onHost("[file.secret]\npath = %q\nexcept_from = %q\n", c.secret(), program(c))

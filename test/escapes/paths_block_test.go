@@ -18,7 +18,7 @@ import (
 // Below the file system: the device that the file's bytes lie on.
 func init() {
 	raw := func(name string, try func(c *ctx, offset int64) error) attack {
-		return attack{name: name, setup: locate, fine: fineLoop, try: func(c *ctx) error {
+		return attack{name: name, setup: locate, fine: fineLoop, event: "unjudged", try: func(c *ctx) error {
 			b, err := c.get("offset")
 			if err != nil {
 				return errors.New(err.Error())
