@@ -81,7 +81,8 @@ func vector(b []byte) []unix.Iovec {
 // made to use to scratch/copy.
 func starts(name string, env func(c *ctx) []string) attack {
 	program := func(c *ctx) string { return c.path("user") }
-	return attack{name: name,
+	return attack{name: name, event: "none", // the loader leaves the library out, and nobody is refused
+
 		setup: func(c *ctx) error {
 			library, err := tool("libanswer.so", "-shared", "-fPIC")
 			if err != nil {
