@@ -100,7 +100,7 @@ type engineGeneration struct {
 	Start     uint32
 	Flags     uint32
 	Kinds     uint32
-	Blocks    uint32
+	Unused    uint32
 	Rules     uint32
 	Units     uint32
 	Acts      uint64

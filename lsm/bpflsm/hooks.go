@@ -106,12 +106,8 @@ func needed(g *engineGeneration) []int {
 	if g.Kinds == 0 && g.Acts == 0 {
 		return nil
 	}
-	flags := g.Flags
-	if g.Units != 0 {
-		flags |= generationUnits
-	}
 	for i, h := range hooks {
-		if h.always || h.flags&flags != 0 ||
+		if h.always || h.flags&g.Flags != 0 ||
 			slices.ContainsFunc(h.kinds, func(k lsm.Kind) bool { return g.Kinds&(1<<k) != 0 }) ||
 			slices.ContainsFunc(h.acts, func(op hostpolicy.Operation) bool { return g.Acts&actBit(op) != 0 }) {
 			list = append(list, i)

@@ -95,35 +95,32 @@ func addCarrierFile(found map[uint32]bool, file string) {
 // and programs, and the tables of all slots.
 func (e *Engine) guard(next *generationTables) error {
 	ids, programs := map[uint32]bool{}, map[uint32]bool{}
-	info, err := e.objects.Advance.Info()
-	if err != nil {
-		return fmt.Errorf("look at the programs: %w", err)
-	}
-	advance, _ := info.ID()
-	add := func(set map[uint32]bool, o interface{ Info() (id uint32, err error) }) error {
-		id, err := o.Info()
-		if err == nil {
-			set[id] = true
-		}
-		return err
-	}
 	for _, m := range e.allMaps() {
-		err = add(ids, mapInfo{m})
+		id, err := mapID(m)
 		if err != nil {
-			return fmt.Errorf("look at the maps: %w", err)
+			return err
 		}
-	}
-	for _, p := range e.allPrograms() {
-		if err := add(programs, programInfo{p}); err != nil {
-			return fmt.Errorf("look at the programs: %w", err)
-		}
+		ids[id] = true
 	}
 	if next != nil {
 		for _, m := range next.inner {
-			if err := add(ids, mapInfo{m}); err != nil {
-				return fmt.Errorf("look at the tables: %w", err)
+			id, err := mapID(m)
+			if err != nil {
+				return err
 			}
+			ids[id] = true
 		}
+	}
+	for _, p := range e.allPrograms() {
+		id, err := programID(p)
+		if err != nil {
+			return err
+		}
+		programs[id] = true
+	}
+	advance, err := programID(e.objects.Advance)
+	if err != nil {
+		return err
 	}
 	for _, outer := range outers(e.maps) {
 		for slot := range uint32(slots) {
@@ -140,7 +137,7 @@ func (e *Engine) guard(next *generationTables) error {
 		rows := make(map[uint32]uint32, len(g.want))
 		for id := range g.want {
 			rows[id] = 1
-			if g.m == e.maps.GuardedPrograms && id == uint32(advance) {
+			if g.m == e.maps.GuardedPrograms && id == advance {
 				rows[id] = guardedSwitch
 			}
 		}
@@ -151,23 +148,19 @@ func (e *Engine) guard(next *generationTables) error {
 	return nil
 }
 
-type mapInfo struct{ m *ebpf.Map }
-
-func (i mapInfo) Info() (uint32, error) {
-	info, err := i.m.Info()
+func mapID(m *ebpf.Map) (uint32, error) {
+	info, err := m.Info()
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("look at a map: %w", err)
 	}
 	id, _ := info.ID()
 	return uint32(id), nil
 }
 
-type programInfo struct{ p *ebpf.Program }
-
-func (i programInfo) Info() (uint32, error) {
-	info, err := i.p.Info()
+func programID(p *ebpf.Program) (uint32, error) {
+	info, err := p.Info()
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("look at a program: %w", err)
 	}
 	id, _ := info.ID()
 	return uint32(id), nil

@@ -1,7 +1,6 @@
 package bpflsm
 
 import (
-	"errors"
 	"fmt"
 	"iter"
 
@@ -169,5 +168,3 @@ func (p *parts) rootRows() iter.Seq2[engineRoot, uint32] {
 		}
 	}
 }
-
-var errNoHostRole = errors.New("the ruleset has no role for the host")

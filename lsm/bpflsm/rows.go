@@ -1,6 +1,7 @@
 package bpflsm
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/cilium/ebpf"
@@ -126,7 +127,7 @@ func fillRows(g *generationTables, spec *ebpf.CollectionSpec, p *parts) error {
 		found = found || r.Key == lsm.RoleKey{}
 	}
 	if !found {
-		return errNoHostRole
+		return errors.New("the ruleset has no role for the host")
 	}
 	for _, v := range all(p.verdicts) {
 		for k, cell := range v.Verdict[:lsm.KindHoldExec] {
@@ -147,7 +148,6 @@ func fillRows(g *generationTables, spec *ebpf.CollectionSpec, p *parts) error {
 		}
 	}
 	for id, row := range rows {
-		g.header.Blocks |= uint32(row.Blocks)
 		if err := t.add(uint32(id), *row); err != nil {
 			return err
 		}

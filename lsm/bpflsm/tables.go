@@ -91,7 +91,9 @@ func build(spec *ebpf.CollectionSpec, p *parts, mode lsm.Mode) (_ *generationTab
 		}
 	}
 	g.header.Start = uint32(p.rs.Start)
-	g.header.Units = uint32(p.units.Start)
+	if g.header.Units = uint32(p.units.Start); g.header.Units != 0 {
+		g.header.Flags |= generationUnits
+	}
 	g.header.Digest = p.rs.Digest
 	g.header.Rules = uint32(len(p.rs.Rules))
 	if mode == lsm.AuditOnly {

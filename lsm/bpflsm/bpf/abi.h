@@ -61,7 +61,7 @@ enum generation_flag {
 	GENERATION_PROGRAMS = 2, /* roles depend on the executable */
 	GENERATION_AUDIT = 4,	 /* nothing is denied */
 	GENERATION_USERS = 8,	 /* roles depend on the user */
-	GENERATION_UNITS = 16,	 /* ... on the cgroup */
+	GENERATION_UNITS = 16,	 /* ... on the cgroup: `units` is set */
 	GENERATION_TRACES = 32,	 /* some programs are trusted with more */
 	GENERATION_APPLETS = 64, /* rules tell commands of programs apart */
 };
@@ -123,7 +123,7 @@ struct generation {
 	__u32 start; /* state of "/" */
 	__u32 flags;
 	__u32 kinds;  /* bit per kind that some rule decides */
-	__u32 blocks; /* bit per kind that some rule or default blocks */
+	__u32 unused;
 	__u32 rules;
 	__u32 units;	 /* state of the root cgroup, 0: no unit is told apart */
 	__u64 acts;	 /* bit per act from FIRST_ACT on that some rule decides */

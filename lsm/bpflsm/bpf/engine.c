@@ -16,6 +16,7 @@
 #include "role.h"
 #include "event.h"
 #include "judge.h"
+#include "move.h"
 #include "act.h"
 #include "exec.h"
 #include "system.h"

@@ -266,7 +266,7 @@ int BPF_PROG(bprm_check_security, struct linux_binprm *bprm)
 	if (!(g->kinds & 1 << KIND_EXEC))
 		return 0;
 	c = entry_of(dentry, inode, word);
-	if (c && undecided(c, 1 << KIND_EXEC))
+	if (c && undecided(c, 1 << KIND_EXEC, g))
 		return 0;
 	label = c ? c->label : label_by_walk(dentry, inode, &file->f_path, word, g);
 	if (label == UNJUDGED)

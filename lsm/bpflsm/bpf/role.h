@@ -57,7 +57,8 @@ static __always_inline bool executed(struct subject *s, struct dentry *dentry)
 
 /* The class of the program that a task runs, by the file that was executed. A
  * forged /proc/self/exe is nobody's program. */
-static __always_inline __u32 program_of_task(struct task_struct *task, struct subject *s, struct generation *g)
+static __always_inline __u32 program_of_task(struct task_struct *task, struct subject *s,
+					     struct generation *g)
 {
 	struct mm_struct *mm = task->mm;
 	struct file *exe;
@@ -102,7 +103,7 @@ static long search_one(__u32 i, struct search *s)
 	return 0;
 }
 
-/* A global function, as the verifier knows no bits of its result. */
+/* Global functions, of numbers: the verifier looks at each once. */
 __noinline __u64 user_bits(__u32 slot, __u32 first, __u32 rows, __u32 id)
 {
 	struct search s = {.slot = slot, .first = first, .id = id};
@@ -114,7 +115,6 @@ __noinline __u64 user_bits(__u32 slot, __u32 first, __u32 rows, __u32 id)
 	return s.bits;
 }
 
-/* These are global functions, of numbers: the verifier looks at each once. */
 __noinline __u32 user_class(__u32 slot, __u32 uid, __u32 euid, __u32 login)
 {
 	struct generation *g = bpf_map_lookup_elem(&generations, &slot);
@@ -315,11 +315,8 @@ static __noinline void find_unit(struct task_struct *task, struct generation *g,
 	}
 }
 
-/*
- * Who brought a task to its cgroup. A
- * process that a unit's policy confines stays confined wherever it moves
- * itself or its children.
- */
+/* Who brought a task to its cgroup. A process that a unit's policy confines
+ * stays confined wherever it moves itself or its children. */
 static __always_inline __u32 mover_of(struct task_struct *task, struct subject *s, __u64 cgroup)
 {
 	struct task_struct *leader = task->group_leader;
@@ -368,10 +365,10 @@ static __noinline void find_role(struct generation *g, struct identity *s)
 }
 
 /* `now` has the ids that count; `kept` is the task's storage, or 0. */
-static __always_inline void resolve(struct task_struct *task, struct generation *g, struct subject *kept,
-			       struct identity *now)
+static __always_inline void resolve(struct task_struct *task, struct generation *g,
+				   struct subject *kept,
+				   struct identity *now)
 {
-
 	/* The program was found at exec: what /proc/self/exe says now may be
 	 * forged. */
 	if (kept && kept->generation == g->id)
@@ -386,14 +383,13 @@ static __always_inline void resolve(struct task_struct *task, struct generation 
 }
 
 /*
- * Fills `w` for a task: from its storage where that is valid, anew where not. A
+ * Fills `who` for a task: from its storage where that is valid, anew where not. A
  * task whose storage cannot be had is looked at anew each time, never taken
  * for somebody else. Only a task itself writes what is kept of it.
  */
 static __always_inline void find_identity(struct task_struct *task, bool own, struct generation *g,
 					  struct identity *who)
 {
-	__u64 generation = g->id;
 	const struct cred *cred = task->real_cred;
 	struct subject *s;
 
@@ -402,7 +398,7 @@ static __always_inline void find_identity(struct task_struct *task, bool own, st
 	who->euid = cred->euid.val;
 	who->cgroup = task->cgroups->dfl_cgrp->kn->id;
 	s = bpf_task_storage_get(&subjects, task, 0, own ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
-	if (s && s->generation == generation && s->now.uid == who->uid &&
+	if (s && s->generation == g->id && s->now.uid == who->uid &&
 	    s->now.euid == who->euid && s->now.login == who->login && s->now.cgroup == who->cgroup) {
 		*who = s->now;
 		return;
@@ -420,11 +416,12 @@ static __always_inline void find_identity(struct task_struct *task, bool own, st
 	if (s && own) {
 		s->generation = 0;
 		s->now = *who;
-		s->generation = generation;
+		s->generation = g->id;
 	}
 }
 
-static __noinline void identify(struct task_struct *task, bool own, struct generation *g, struct identity *who)
+static __noinline void identify(struct task_struct *task, bool own, struct generation *g,
+				struct identity *who)
 {
 	find_identity(task, own, g, who);
 }
