@@ -9,7 +9,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -36,6 +35,8 @@ type Engine struct {
 
 	objects *engineObjects // nil until something is loaded or adopted
 	maps    *engineMaps
+	live    *ebpf.Map            // the variables that this build's programs share
+	missing map[string]bool      // programs that this kernel cannot load
 	links   map[string]link.Link // by hook name
 
 	generation uint64
@@ -69,57 +70,55 @@ func (e *Engine) abi() string  { return filepath.Join(e.root(), fmt.Sprintf("v%d
 func (e *Engine) mapDir() string {
 	return filepath.Join(e.abi(), "maps")
 }
-func (e *Engine) buildDir() string { return filepath.Join(e.abi(), e.build) }
+func (e *Engine) buildDir() string   { return filepath.Join(e.abi(), e.build) }
+func (e *Engine) programDir() string { return filepath.Join(e.buildDir(), "programs") }
+func (e *Engine) linkDir() string    { return filepath.Join(e.buildDir(), "links") }
 
-// open adopts the pinned maps and programs, or loads and pins fresh ones. It
-// does not attach anything.
+// open adopts the pinned maps, or makes and pins fresh ones, and loads what is
+// needed before any hook. It does not attach anything.
 func (e *Engine) open() error {
 	if e.objects != nil {
 		return nil
 	}
-	if err := os.MkdirAll(e.mapDir(), 0o700); err != nil {
-		return fmt.Errorf("make the pin directory: %w", err)
-	}
-	spec, err := loadEngine()
-	if err != nil {
-		return fmt.Errorf("read the embedded programs: %w", err)
-	}
-	if err := spec.Variables["owner"].Set(e.owner); err != nil {
-		return fmt.Errorf("set the owner: %w", err)
+	for _, dir := range []string{e.mapDir(), e.programDir(), e.linkDir()} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("make the pin directory: %w", err)
+		}
 	}
 	missing, err := without()
 	if err != nil {
 		return err
 	}
-	var objects engineObjects
-	if err := e.adoptPrograms(&objects, missing); err == nil {
-		e.objects, e.maps = &objects, &objects.engineMaps
-		return e.hello()
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	e.missing, e.objects = missing, new(engineObjects)
+	if err := e.load([]string{"advance"}); err != nil {
+		e.objects.Close()
+		e.live.Close()
+		e.objects, e.live = nil, nil
 		return err
 	}
+	e.maps = &e.objects.engineMaps
+	return e.hello()
+}
+
+// embedded reads the programs and maps as this kernel wants them. They are not
+// kept: they take more memory than the daemon does otherwise.
+func (e *Engine) embedded() (*ebpf.CollectionSpec, error) {
+	spec, err := loadEngine()
+	if err != nil {
+		return nil, fmt.Errorf("read the embedded programs: %w", err)
+	}
+	if err := spec.Variables["owner"].Set(e.owner); err != nil {
+		return nil, fmt.Errorf("set the owner: %w", err)
+	}
 	if err := fit(spec); err != nil {
-		return err
+		return nil, err
 	}
 	for name, m := range spec.Maps {
 		if !internalMap(name) {
 			m.Pinning = ebpf.PinByName
 		}
 	}
-	for name := range missing {
-		delete(spec.Programs, name)
-	}
-	options := ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: e.mapDir()}}
-	loaded, err := ebpf.NewCollectionWithOptions(spec, options)
-	if err != nil {
-		return fmt.Errorf("load the programs: %w", err)
-	}
-	assign(&objects, loaded)
-	e.objects, e.maps = &objects, &objects.engineMaps
-	if err := e.pinPrograms(); err != nil {
-		return err
-	}
-	return e.hello()
+	return spec, nil
 }
 
 // internalMap tells the maps that belong to one build's programs.
@@ -183,7 +182,8 @@ func (e *Engine) Close() error {
 	e.links = map[string]link.Link{}
 	if e.objects != nil {
 		e.objects.Close()
-		e.objects, e.maps = nil, nil
+		e.live.Close()
+		e.objects, e.maps, e.live = nil, nil, nil
 	}
 	return nil
 }
@@ -207,7 +207,7 @@ func (e *Engine) Release() error {
 // the last handle is gone; from here on they permit everything.
 func (e *Engine) stop() error {
 	if e.objects == nil {
-		if _, err := os.Stat(filepath.Join(e.buildDir(), "programs")); err != nil {
+		if _, err := os.Stat(filepath.Join(e.programDir(), "advance")); err != nil {
 			return nil // nothing of this build: removing the pins has to do
 		}
 		if err := e.open(); err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -18,7 +19,8 @@ import (
 // Layout, below hostarmor/v<ABI>/:
 //
 //	maps/<name>           shared by all builds of this ABI
-//	<build>/programs/<name>
+//	<build>/live           the variables of its programs
+//	<build>/programs/<name> those that rules have needed so far
 //	<build>/links/<hook>
 //
 // Tracing links cannot change their program. An upgrade therefore attaches the
@@ -37,91 +39,86 @@ func each(objects any, fn func(name string, field reflect.Value) error) error {
 	return nil
 }
 
-// assign moves what was loaded into the struct. A program of a hook that this
-// kernel lacks stays nil.
-func assign(objects *engineObjects, loaded *ebpf.Collection) {
-	defer loaded.Close()
-	_ = each(&objects.engineMaps, func(name string, field reflect.Value) error {
-		field.Set(reflect.ValueOf(loaded.DetachMap(name)))
-		return nil
-	})
-	_ = each(&objects.enginePrograms, func(name string, field reflect.Value) error {
-		field.Set(reflect.ValueOf(loaded.DetachProgram(name)))
-		return nil
-	})
-	_ = each(&objects.engineVariables, func(name string, field reflect.Value) error {
-		field.Set(reflect.ValueOf(loaded.Variables[name]))
-		return nil
-	})
-}
+// livePin holds the variables that all programs of a build share: how many
+// renames are under way. A BPF file system refuses names with a dot.
+const (
+	liveMap = ".bss"
+	livePin = "live"
+)
 
-// adoptPrograms opens this build's pinned programs and maps, but for the
-// programs that this kernel lacks. The error wraps fs.ErrNotExist where they
-// are not all there.
-func (e *Engine) adoptPrograms(objects *engineObjects, missing map[string]bool) (err error) {
-	defer func() {
-		if err != nil {
-			objects.Close()
-			*objects = engineObjects{}
+// load makes sure of programs: adopted from their pins, or loaded and pinned.
+// The kernel verifies only what some rule needs, which takes most of the time
+// of a first start. Programs that this kernel lacks are left out.
+func (e *Engine) load(names []string) error {
+	wanted := make(map[string]bool)
+	for _, name := range names {
+		if e.missing[name] || e.program(name) != nil {
+			continue
 		}
-	}()
-	err = each(&objects.engineMaps, func(name string, field reflect.Value) error {
-		m, err := ebpf.LoadPinnedMap(filepath.Join(e.mapDir(), name), nil)
-		if err != nil {
-			return fmt.Errorf("adopt map %s: %w", name, err)
+		p, err := ebpf.LoadPinnedProgram(filepath.Join(e.programDir(), name), nil)
+		if err == nil {
+			e.setProgram(name, p)
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("adopt program %s: %w", name, err)
+		} else {
+			wanted[name] = true
 		}
-		field.Set(reflect.ValueOf(m))
+	}
+	if len(wanted) == 0 && e.live != nil {
 		return nil
-	})
+	}
+	spec, err := e.embedded()
 	if err != nil {
 		return err
 	}
-	return each(&objects.enginePrograms, func(name string, field reflect.Value) error {
-		if missing[name] {
+	maps.DeleteFunc(spec.Programs, func(name string, _ *ebpf.ProgramSpec) bool { return !wanted[name] })
+	options := ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: e.mapDir()}, MapReplacements: make(map[string]*ebpf.Map)}
+	live, pin := e.live, filepath.Join(e.buildDir(), livePin)
+	if live == nil {
+		if live, err = ebpf.LoadPinnedMap(pin, nil); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("adopt the variables: %w", err)
+		}
+	}
+	if live != nil {
+		options.MapReplacements[liveMap] = live
+	}
+	loaded, err := ebpf.NewCollectionWithOptions(spec, options)
+	if err != nil {
+		if live != e.live {
+			live.Close()
+		}
+		return fmt.Errorf("load the programs: %w", err)
+	}
+	defer loaded.Close()
+	if live == nil {
+		if err := loaded.Maps[liveMap].Pin(pin); err != nil {
+			return fmt.Errorf("pin the variables: %w", err)
+		}
+		live = loaded.DetachMap(liveMap)
+	}
+	if e.live == nil {
+		e.live = live
+		_ = each(&e.objects.engineMaps, func(name string, field reflect.Value) error {
+			field.Set(reflect.ValueOf(loaded.DetachMap(name)))
 			return nil
-		}
-		p, err := ebpf.LoadPinnedProgram(filepath.Join(e.buildDir(), "programs", name), nil)
-		if err != nil {
-			return fmt.Errorf("adopt program %s: %w", name, err)
-		}
-		field.Set(reflect.ValueOf(p))
-		return nil
-	})
-}
-
-// pinPrograms pins into a temporary directory and renames it, so that a crash
-// leaves all programs or none.
-func (e *Engine) pinPrograms() error {
-	dir := filepath.Join(e.buildDir(), "programs")
-	if err := os.MkdirAll(filepath.Join(e.buildDir(), "links"), 0o700); err != nil {
-		return fmt.Errorf("make the pin directory: %w", err)
+		})
 	}
-	temporary := dir + "-new" // BPF file systems refuse dots
-	for _, old := range []string{temporary, dir} {
-		if err := os.RemoveAll(old); err != nil {
-			return fmt.Errorf("remove old pins: %w", err)
-		}
-	}
-	if err := os.Mkdir(temporary, 0o700); err != nil {
-		return fmt.Errorf("make the pin directory: %w", err)
-	}
-	err := each(&e.objects.enginePrograms, func(name string, field reflect.Value) error {
-		p := field.Interface().(*ebpf.Program)
-		if p == nil {
-			return nil
-		}
-		if err := p.Pin(filepath.Join(temporary, name)); err != nil {
+	for name := range wanted {
+		if err := loaded.Programs[name].Pin(filepath.Join(e.programDir(), name)); err != nil {
 			return fmt.Errorf("pin program %s: %w", name, err)
 		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(temporary, dir); err != nil {
-		return fmt.Errorf("publish the pinned programs: %w", err)
+		e.setProgram(name, loaded.DetachProgram(name))
 	}
 	return nil
+}
+
+// loadHooks loads the programs of hooks, by their indexes.
+func (e *Engine) loadHooks(list []int) error {
+	var names []string
+	for _, i := range list {
+		names = append(names, hooks[i].name)
+	}
+	return e.load(names)
 }
 
 // allMaps are the maps that this build's programs use, those of variables
@@ -134,7 +131,7 @@ func (e *Engine) allMaps() []*ebpf.Map {
 		}
 		return nil
 	})
-	return list
+	return append(list, e.live)
 }
 
 func (e *Engine) allPrograms() []*ebpf.Program {
@@ -148,7 +145,8 @@ func (e *Engine) allPrograms() []*ebpf.Program {
 	return list
 }
 
-// program finds a hook's program by its name in the object file.
+// program finds a program by its name in the object file, nil where it is not
+// loaded.
 func (e *Engine) program(name string) *ebpf.Program {
 	var found *ebpf.Program
 	_ = each(&e.objects.enginePrograms, func(n string, field reflect.Value) error {
@@ -160,9 +158,19 @@ func (e *Engine) program(name string) *ebpf.Program {
 	return found
 }
 
-func (e *Engine) linkPin(h *hook) string { return filepath.Join(e.buildDir(), "links", h.name) }
+func (e *Engine) setProgram(name string, p *ebpf.Program) {
+	_ = each(&e.objects.enginePrograms, func(n string, field reflect.Value) error {
+		if n == name {
+			field.Set(reflect.ValueOf(p))
+		}
+		return nil
+	})
+}
 
-// attach attaches and pins those of the hooks that are not attached yet.
+func (e *Engine) linkPin(h *hook) string { return filepath.Join(e.linkDir(), h.name) }
+
+// attach attaches and pins those of the hooks that are not attached yet; their
+// programs are loaded.
 func (e *Engine) attach(list []int) error {
 	for _, i := range list {
 		h := &hooks[i]

@@ -11,7 +11,6 @@ import (
 	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 
-	"github.com/hostarmor/hostarmor/hostpolicy"
 	"github.com/hostarmor/hostarmor/lsm"
 )
 
@@ -62,9 +61,7 @@ func (e *Engine) Probe() (lsm.Support, error) {
 			return s, err
 		}
 		for _, op := range h.acts {
-			if op != hostpolicy.OpTamper {
-				s.Lacks[lsm.OfSystem(op)] = fmt.Sprintf("kernel %s has no hook %s (%s)", s.Kernel, h.name, h.judges)
-			}
+			s.Lacks[lsm.OfSystem(op)] = fmt.Sprintf("kernel %s has no hook %s (%s)", s.Kernel, h.name, h.judges)
 		}
 		if len(h.kinds)+len(h.acts) == 0 {
 			return s, unsupported(fmt.Sprintf("kernel %s has no %s", s.Kernel, target), "use a distribution kernel, 6.1 or later")

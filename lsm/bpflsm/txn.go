@@ -51,10 +51,6 @@ func (e *Engine) Prepare(rs *lsm.Ruleset, mode lsm.Mode, host lsm.Host) (lsm.Txn
 		c.Rollback()
 		return nil, err
 	}
-	if err := e.guard(tables); err != nil {
-		c.Rollback()
-		return nil, err
-	}
 	c.needed = needed(&tables.header)
 	if header, err := e.header(); err != nil {
 		c.Rollback()
@@ -65,6 +61,8 @@ func (e *Engine) Prepare(rs *lsm.Ruleset, mode lsm.Mode, host lsm.Host) (lsm.Txn
 	// An older build is removed here and not after the switch, because that
 	// can fail; so this build attaches what the rules in force need too.
 	for _, step := range []func() error{
+		func() error { return e.loadHooks(append(slices.Clone(c.inForce), c.needed...)) },
+		func() error { return e.guard(tables) },
 		func() error { return e.attach(c.inForce) }, func() error { return e.attach(c.needed) }, e.own,
 	} {
 		if err := step(); err != nil {
@@ -128,6 +126,9 @@ func (e *Engine) Adopt(rs *lsm.Ruleset, host lsm.Host) (bool, error) {
 	}
 	header, err := e.header()
 	if err != nil || header == nil || header.Digest != rs.Digest || header.Placement != placementHash(placement) {
+		return false, err
+	}
+	if err := e.loadHooks(needed(header)); err != nil {
 		return false, err
 	}
 	if err := e.attach(needed(header)); err != nil {

@@ -222,7 +222,7 @@ static __noinline struct cell *exec_cell(struct linux_binprm *bprm, __u32 label,
 		if (linked == UNJUDGED)
 			return 0;
 		cell = &find_row(g, ROLE(who), BASE(who), linked)->cells[KIND_EXEC];
-		if (rank(cell) < rank(best))
+		if (rank(packed(cell)) < rank(packed(best)))
 			best = cell;
 	}
 	return best;

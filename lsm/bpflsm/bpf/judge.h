@@ -90,18 +90,27 @@ __noinline __u32 decide(__u64 resource, __u64 word, __u64 cell, __u32 what, __u3
 	return deny;
 }
 
+/* Whether a cell, as a number, blocks or audits. */
+#define DECIDED(cell)                                       \
+	(((cell) >> 32 & 0xff) == ACTION_BLOCK || ((cell) >> 32 & 0xff) == ACTION_AUDIT)
+#define DECIDES(cell) ((cell)->action == ACTION_BLOCK || (cell)->action == ACTION_AUDIT)
+
 /* Errors are constants, as the verifier wants them. */
-static __always_inline int enact(__u64 resource, struct generation *g, struct cell *cell, __u32 what,
-				 __u32 target)
+static __always_inline int enact_number(__u64 resource, struct generation *g, __u64 cell,
+					__u32 what, __u32 target)
 {
-	if (!decide(resource, g->id << TREE_BITS, packed(cell), what, target))
+	if (!decide(resource, g->id << TREE_BITS, cell, what, target))
 		return 0;
-	if (cell->flags & CELL_SELF || (what & 0xff) >= FIRST_ACT)
+	if (cell >> 40 & CELL_SELF || (what & 0xff) >= FIRST_ACT)
 		return -EPERM;
 	return -EACCES;
 }
 
-#define DECIDES(cell) ((cell)->action == ACTION_BLOCK || (cell)->action == ACTION_AUDIT)
+static __always_inline int enact(__u64 resource, struct generation *g, struct cell *cell, __u32 what,
+				 __u32 target)
+{
+	return enact_number(resource, g, packed(cell), what, target);
+}
 
 static __noinline struct role *row_of(struct generation *g, __u32 role)
 {
@@ -187,24 +196,28 @@ static __noinline int judge_label(__u64 resource, __u32 label, __u32 kinds, __u3
 }
 
 /* Of the verdicts on a file's names: explicit rules before the lists, and the
- * strictest first. */
-static __always_inline __u32 rank(struct cell *cell)
+ * strictest first. Of a cell as a number. */
+static __always_inline __u32 rank(__u64 cell)
 {
-	__u32 r = cell->action;
+	__u32 r = cell >> 32 & 0xff;
 
 	if (r == ACTION_NONE)
 		return 8;
-	return cell->flags & CELL_OTHERWISE ? r + 4 : r;
+	return cell >> 40 & CELL_OTHERWISE ? r + 4 : r;
+}
+
+static __always_inline __u32 link_label(__u64 inode, __u32 device, __u32 index, __u32 slot)
+{
+	struct link_key key = {.inode = inode, .device = device, .index = index};
+	void *in = inner(&links, slot);
+	__u32 *label = in ? bpf_map_lookup_elem(in, &key) : 0;
+
+	return label ? *label : 0;
 }
 
 static __noinline __u32 linked_label(struct inode *inode, __u32 index, struct generation *g)
 {
-	struct link_key key = {
-		.inode = inode->i_ino, .device = inode->i_sb->s_dev, .index = index};
-	void *in = inner(&links, SLOT(g));
-	__u32 *label = in ? bpf_map_lookup_elem(in, &key) : 0;
-
-	return label ? *label : 0;
+	return link_label(inode->i_ino, inode->i_sb->s_dev, index, SLOT(g));
 }
 
 static __always_inline bool may_be_linked(struct inode *inode)
@@ -212,19 +225,20 @@ static __always_inline bool may_be_linked(struct inode *inode)
 	return inode && inode->i_nlink > 1 && (inode->i_mode & S_IFMT) != S_IFDIR;
 }
 
-/* The strictest of a cell and those of a file's other names. */
-static __noinline struct cell *linked_cell(struct inode *inode, struct cell *best, __u32 kind,
-					   __u64 who, struct generation *g)
+/* The strictest of a cell and those of a file's other names; `about` is the
+ * slot, and above it the kind. Global: the verifier looks at it once. */
+__noinline __u64 strictest(__u64 inode, __u32 device, __u64 best, __u64 who, __u32 about)
 {
-	__u32 i, label;
+	__u32 slot = about & (SLOTS - 1), kind = about >> 8 & 7, i, label;
+	struct generation *g = bpf_map_lookup_elem(&generations, &slot);
 
-	for (i = 0; i < MAX_LINKS; i++) {
-		struct cell *cell;
+	for (i = 0; g && i < MAX_LINKS; i++) {
+		__u64 cell;
 
-		label = linked_label(inode, i, g);
+		label = link_label(inode, device, i, slot);
 		if (!label)
 			break;
-		cell = &find_row(g, ROLE(who), BASE(who), label)->cells[kind & 7];
+		cell = packed(&find_row(g, ROLE(who), BASE(who), label)->cells[kind]);
 		if (rank(cell) < rank(best))
 			best = cell;
 	}
@@ -236,28 +250,22 @@ static __noinline struct cell *linked_cell(struct inode *inode, struct cell *bes
 static __noinline int judge_linked(struct dentry *dentry, struct inode *inode, __u32 label,
 				   __u32 about, struct generation *g)
 {
-	__u64 who = own_roles(g);
-	struct cell *cell;
+	__u64 who = own_roles(g), cell;
 
-	cell = &find_row(g, ROLE(who), BASE(who), label)->cells[about & 7];
-	cell = linked_cell(inode, cell, about, who, g);
-	if (!DECIDES(cell))
+	cell = packed(&find_row(g, ROLE(who), BASE(who), label)->cells[about & 7]);
+	cell = strictest(inode->i_ino, inode->i_sb->s_dev, cell, who, SLOT(g) | (about & 7) << 8);
+	if (!DECIDED(cell))
 		return 0;
-	return enact(number(dentry), g, cell, WHAT(about & 7, about >> 16), 0);
+	return enact_number(number(dentry), g, cell, WHAT(about & 7, about >> 16), 0);
 }
 
 /* Whether a valid entry says that nothing is decided about these kinds of
  * access, or only for roles that this is not: most accesses end here. */
 static __always_inline bool undecided(struct cached *c, __u32 kinds, struct generation *g)
 {
-	__u64 who;
-
 	if (!(c->kinds & kinds))
 		return true;
-	if (!(c->label & LABEL_BY_PROGRAM) || c->base_kinds & kinds)
-		return false;
-	who = own_roles(g);
-	return ROLE(who) == BASE(who) && BASE(who) == g->base.id;
+	return c->label & LABEL_BY_PROGRAM && !(c->base_kinds & kinds) && of_base_role(g);
 }
 
 /* The label for a subject that owns the file. Who makes one will own it. */

@@ -382,6 +382,21 @@ static __always_inline void resolve(struct task_struct *task, struct generation 
 	find_role(g, now);
 }
 
+/* Whether what is kept of a task is still true of it. */
+static __always_inline bool describes(struct subject *s, struct task_struct *task,
+				      struct generation *g)
+{
+	const struct cred *cred;
+
+	if (s->generation != g->id || s->now.cgroup != task->cgroups->dfl_cgrp->kn->id)
+		return false;
+	if (!(g->flags & GENERATION_USERS))
+		return true;
+	cred = task->real_cred;
+	return s->now.uid == cred->uid.val && s->now.euid == cred->euid.val &&
+	       s->now.login == task->loginuid.val;
+}
+
 /*
  * Fills `who` for a task: from its storage where that is valid, anew where not. A
  * task whose storage cannot be had is looked at anew each time, never taken
@@ -393,16 +408,15 @@ static __always_inline void find_identity(struct task_struct *task, bool own, st
 	const struct cred *cred = task->real_cred;
 	struct subject *s;
 
+	s = bpf_task_storage_get(&subjects, task, 0, own ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
+	if (s && describes(s, task, g)) {
+		*who = s->now;
+		return;
+	}
 	who->login = task->loginuid.val;
 	who->uid = cred->uid.val;
 	who->euid = cred->euid.val;
 	who->cgroup = task->cgroups->dfl_cgrp->kn->id;
-	s = bpf_task_storage_get(&subjects, task, 0, own ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
-	if (s && s->generation == g->id && s->now.uid == who->uid &&
-	    s->now.euid == who->euid && s->now.login == who->login && s->now.cgroup == who->cgroup) {
-		*who = s->now;
-		return;
-	}
 	if (s && own && s->now.cgroup && s->now.cgroup != who->cgroup) {
 		__u32 by = mover_of(task, s, who->cgroup);
 
@@ -430,12 +444,37 @@ static __noinline void identify(struct task_struct *task, bool own, struct gener
 #define ROLE(roles) ((__u32)((roles) >> 32))
 #define BASE(roles) ((__u32)(roles))
 
-static __noinline __u64 own_roles(struct generation *g)
+/* Global: the verifier looks at it once. */
+__noinline __u64 roles_anew(__u32 slot)
 {
+	struct generation *g = bpf_map_lookup_elem(&generations, &slot);
 	struct identity who;
 
+	if (!g)
+		return 0;
 	find_identity(bpf_get_current_task_btf(), true, g, &who);
 	return (__u64)who.role << 32 | who.base;
+}
+
+static __always_inline __u64 own_roles(struct generation *g)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct subject *s = bpf_task_storage_get(&subjects, task, 0, 0);
+
+	if (s && describes(s, task, g))
+		return (__u64)s->now.role << 32 | s->now.base;
+	return roles_anew(SLOT(g));
+}
+
+/* Whether the current task is of the host's own role: most are. */
+static __always_inline bool of_base_role(struct generation *g)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct subject *s = bpf_task_storage_get(&subjects, task, 0, 0);
+
+	if (s && describes(s, task, g))
+		return s->now.role == g->base.id;
+	return ROLE(roles_anew(SLOT(g))) == g->base.id;
 }
 
 #endif

@@ -292,6 +292,7 @@ static __noinline void store(struct dentry *d, struct inode *inode, __u64 found,
 			     struct generation *g)
 {
 	__u32 seq = found >> 32;
+	struct cached *have;
 	struct label *row;
 	struct cached value = {
 		.word = word,
@@ -325,6 +326,9 @@ static __noinline void store(struct dentry *d, struct inode *inode, __u64 found,
 	}
 	/* Names that a remote end changes, or that are not known yet. */
 	if (d->d_flags & (DCACHE_OP_REVALIDATE | DCACHE_DISCONNECTED))
+		return;
+	have = bpf_inode_storage_get(&inodes, inode, &value, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!have || current_entry(have, d, word))
 		return;
 	bpf_inode_storage_delete(&inodes, inode);
 	bpf_inode_storage_get(&inodes, inode, &value, BPF_LOCAL_STORAGE_GET_F_CREATE);
