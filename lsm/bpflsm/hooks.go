@@ -31,8 +31,8 @@ var (
 )
 
 var hooks = []hook{
-	{name: "file_open", kinds: []lsm.Kind{lsm.KindRead, lsm.KindWrite}, acts: []hostpolicy.Operation{hostpolicy.OpReadProcEnviron}, since: "6.1", sleepable: "6.1",
-		judges: "opening a file or directory, by path, descriptor link or handle"},
+	{name: "file_open", kinds: []lsm.Kind{lsm.KindRead, lsm.KindWrite}, acts: []hostpolicy.Operation{hostpolicy.OpReadProcEnviron, hostpolicy.OpAnonymousExec}, since: "6.1", sleepable: "6.1",
+		judges: "opening a file or directory, by path, descriptor link or handle; /proc/PID/environ and mem"},
 	{name: "bprm_check_security", kinds: []lsm.Kind{lsm.KindExec}, acts: []hostpolicy.Operation{hostpolicy.OpFilelessExec}, since: "6.1", sleepable: "6.1",
 		judges: "executing a program, and each interpreter of a script"},
 	{name: "mmap_file", kinds: []lsm.Kind{lsm.KindMap}, acts: []hostpolicy.Operation{hostpolicy.OpAnonymousExec, hostpolicy.OpFilelessExec}, since: "6.1",
@@ -66,8 +66,8 @@ var hooks = []hook{
 	{name: "ptrace_access_check", acts: []hostpolicy.Operation{hostpolicy.OpPtrace, hostpolicy.OpTamper}, flags: generationTraces, since: "6.1",
 		judges: "ptrace, process_vm_writev, /proc/PID/mem, pidfd_getfd"},
 	{name: "ptrace_traceme", acts: []hostpolicy.Operation{hostpolicy.OpPtrace}, flags: generationTraces, since: "6.1", judges: "asking to be traced"},
-	{name: "sb_mount", acts: mount, since: "6.1", sleepable: "6.1", judges: "mount(2)"},
-	{name: "move_mount", acts: mount, since: "6.1", judges: "move_mount(2)"},
+	{name: "sb_mount", acts: []hostpolicy.Operation{hostpolicy.OpMount, hostpolicy.OpTamper}, since: "6.1", sleepable: "6.1", judges: "mount(2), and a mount over what is HostArmor's"},
+	{name: "move_mount", acts: []hostpolicy.Operation{hostpolicy.OpMount, hostpolicy.OpTamper}, since: "6.1", judges: "move_mount(2), likewise"},
 	{name: "sb_umount", acts: []hostpolicy.Operation{hostpolicy.OpMount, hostpolicy.OpTamper}, since: "6.1", sleepable: "6.1", judges: "unmounting, and that of the pins"},
 	{name: "sb_pivotroot", acts: mount, since: "6.1", sleepable: "6.1", judges: "pivot_root"},
 	{name: "sb_remount", acts: mount, since: "6.1", sleepable: "6.1", judges: "remounting"},
@@ -75,7 +75,7 @@ var hooks = []hook{
 	{name: "bpf", acts: []hostpolicy.Operation{hostpolicy.OpBPF, hostpolicy.OpTamper}, since: "6.1", sleepable: "6.1", judges: "bpf(2), and iterators that write to maps"},
 	{name: "userns_create", acts: []hostpolicy.Operation{hostpolicy.OpCreateUserNS}, since: "6.1", sleepable: "6.1", judges: "making a user namespace"},
 	{name: "inode_init_security_anon", acts: []hostpolicy.Operation{hostpolicy.OpIOUring}, since: "6.1", judges: "making an io_uring"},
-	{name: "capable", acts: []hostpolicy.Operation{hostpolicy.OpSetTime}, since: "6.1", judges: "setting the time, by whatever call"},
+	{name: "capable", acts: []hostpolicy.Operation{hostpolicy.OpSetTime, hostpolicy.OpMount}, since: "6.1", judges: "setting the time, by whatever call; mount_setattr, copying mounts by open_tree"},
 	{name: "task_kill", acts: []hostpolicy.Operation{hostpolicy.OpSignalOutside, hostpolicy.OpTamper}, since: "6.1", judges: "signals"},
 	{name: "file_send_sigiotask", acts: tamper, since: "6.1", judges: "signals by F_SETOWN"},
 	{name: "task_setrlimit", acts: tamper, since: "6.1", sleepable: "6.1", judges: "limits of another process"},
@@ -91,6 +91,24 @@ var hooks = []hook{
 	{name: "cgroup_moved", target: "cgroup_attach_task", point: true, acts: tamper, flags: generationUnits, since: "6.1", judges: "who moves a process between cgroups"},
 	{name: "rename_begin", target: "vfs_rename", always: true, since: "6.1", judges: "that nothing cached is believed while a directory moves"},
 	{name: "rename_end", target: "vfs_rename", exit: true, always: true, since: "6.1", judges: "that nothing cached before it is believed afterwards"},
+}
+
+// Hook describes one place where the kernel asks, for the documents.
+type Hook struct {
+	Name   string
+	Traced string // the kernel function or tracepoint, for what is no LSM hook
+	Since  string // the first kernel that has it in this form
+	Before string // the hook that judges the same on kernels that lack it, "" = none
+	Judges string
+}
+
+// Hooks describes all of them, in the order of the table.
+func Hooks() []Hook {
+	list := make([]Hook, len(hooks))
+	for i, h := range hooks {
+		list[i] = Hook{Name: h.name, Traced: h.target, Since: h.since, Before: h.before, Judges: h.judges}
+	}
+	return list
 }
 
 func (h *hook) kernelName() string {

@@ -1,6 +1,7 @@
 package bpflsm
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"github.com/hostarmor/hostarmor/lsm"
 	"github.com/hostarmor/hostarmor/lsm/compile"
@@ -53,8 +55,61 @@ func carriers(mounts []lsm.Mount, starts []compile.Start) []uint32 {
 			addCarrier(found, m.Device)
 		}
 	}
+	if len(found) > 0 {
+		addLoops(found)
+	}
 	return slices.Sorted(maps.Keys(found))
 }
+
+// addLoops adds the loop devices over devices that are in found, and their
+// partitions. Of one whose file cannot be told it believes the worst.
+func addLoops(found map[uint32]bool) {
+	dirs, _ := filepath.Glob("/sys/block/loop*/loop")
+	for more := true; more; { // a loop device may lie on another
+		more = false
+		for _, dir := range dirs {
+			own, ok := readDevice(filepath.Join(dir, "../dev"))
+			if !ok || found[own] {
+				continue
+			}
+			below, known := backingDevice(filepath.Join("/dev", filepath.Base(filepath.Dir(dir))), own)
+			if known && !found[below] {
+				continue
+			}
+			found[own], more = true, true
+			partitions, _ := filepath.Glob(filepath.Join(dir, "../loop*/partition"))
+			for _, p := range partitions {
+				if dev, ok := readDevice(filepath.Join(p, "../dev")); ok {
+					found[dev] = true
+				}
+			}
+		}
+	}
+}
+
+// backingDevice asks a loop device what it lies on: a device's number, or 0 for
+// a file. The path that sysfs shows may be that of another file by now.
+func backingDevice(node string, own uint32) (below uint32, known bool) {
+	fd, err := unix.Open(node, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return 0, false
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFBLK || kernelDevice(st.Rdev) != own {
+		return 0, false
+	}
+	info, err := unix.IoctlLoopGetStatus64(fd)
+	if errors.Is(err, unix.ENXIO) {
+		return 0, true // it was given up
+	} else if err != nil {
+		return 0, false
+	}
+	return kernelDevice(info.Rdevice), true
+}
+
+// kernelDevice is a device's number as the kernel has it.
+func kernelDevice(dev uint64) uint32 { return unix.Major(dev)<<20 | unix.Minor(dev) }
 
 const sysBlock = "/sys/dev/block"
 
@@ -79,16 +134,21 @@ func addCarrier(found map[uint32]bool, dev uint32) {
 }
 
 func addCarrierFile(found map[uint32]bool, file string) {
+	if dev, ok := readDevice(file); ok {
+		addCarrier(found, dev)
+	}
+}
+
+// readDevice reads a device's number from a file of sysfs.
+func readDevice(file string) (dev uint32, ok bool) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return
+		return 0, false
 	}
 	a, b, _ := strings.Cut(strings.TrimSpace(string(text)), ":")
 	major, err1 := strconv.ParseUint(a, 10, 12)
 	minor, err2 := strconv.ParseUint(b, 10, 20)
-	if err1 == nil && err2 == nil {
-		addCarrier(found, uint32(major<<20|minor))
-	}
+	return uint32(major<<20 | minor), err1 == nil && err2 == nil
 }
 
 // guard lists for the programs what others may not change: this build's maps

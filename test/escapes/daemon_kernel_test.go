@@ -47,7 +47,7 @@ func named(next, open int, nameAt int, name string, flags uint32) (int, error) {
 			continue
 		}
 		if err != nil {
-			return -1, fmt.Errorf("its name cannot be read: %v", err)
+			return -1, at("open it to read its name", err)
 		}
 		info := make([]byte, 256)
 		_, err = bpf(bpfInfo, native(uint32(fd), uint32(len(info)), uint64(ptr(&info[0]))))

@@ -155,7 +155,7 @@ func init() {
 			c.load(t, denies(c.secret()))
 			h := newHammer(c.secret())
 			// Each is another set: the same one would not be loaded again.
-			const reloads = 60 // natively it would be thousands
+			const reloads = 15 // 200 of the engine alone, in lsm/bpflsm
 			other := c.name + "-other"
 			defer os.Remove(policyFile(other))
 			for i := range reloads {

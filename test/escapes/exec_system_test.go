@@ -3,6 +3,7 @@
 package escapes
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -231,7 +232,11 @@ func init() {
 			program := native(uint64(0xb7), uint64(0x95))
 			license := []byte("GPL\x00")
 			const progLoad, socketFilter = 5, 1
-			fd, err := bpf(progLoad, native(uint32(socketFilter), uint32(2), uint64(ptr(&program[0])), uint64(ptr(&license[0]))))
+			load := native(uint32(socketFilter), uint32(2), uint64(ptr(&program[0])), uint64(ptr(&license[0])))
+			fd, err := bpf(progLoad, load)
+			for i := 0; i < 10 && errors.Is(err, unix.EAGAIN); i++ { // a signal came while the verifier ran
+				fd, err = bpf(progLoad, load)
+			}
 			runtime.KeepAlive(program)
 			runtime.KeepAlive(license)
 			if err == nil {

@@ -345,8 +345,8 @@ func forgedBefore(t *testing.T, c *ctx) {
 		t.Fatal(err)
 	}
 	cmd.Wait()
-	if code := cmd.ProcessState.ExitCode(); code != int(unix.EACCES) {
-		t.Errorf("the forger ends with %d, want %d (EACCES)", code, unix.EACCES)
+	if code := cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("documented as open, but the forger ends with %d", code)
 	}
 }
 

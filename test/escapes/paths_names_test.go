@@ -206,26 +206,54 @@ func (c *ctx) readHandle(handle unix.FileHandle) error {
 	return c.readFD(fd)
 }
 
-// plant writes the target's text into a file far below a directory.
+// plant writes the target's text into a file far below a directory. A name that
+// the engine cannot find is refused to whom any rule refuses to write, and
+// HostArmor's own refuse everybody: so what is deeper is made in two pieces.
 func plant(c *ctx, root string, components []string) error {
-	dir, err := unix.Open(root, unix.O_PATH|unix.O_CLOEXEC, 0)
+	const most = 2100
+	if len(components) <= most {
+		dir, err := dig(root, components)
+		if err != nil {
+			return err
+		}
+		fd, err := unix.Openat(dir, "file", unix.O_WRONLY|unix.O_CREAT|unix.O_CLOEXEC, 0o644)
+		if err != nil {
+			return err
+		}
+		_, err = unix.Write(fd, []byte(c.text))
+		return errors.Join(err, unix.Close(fd), unix.Close(dir))
+	}
+	upper, lower := components[:most], components[most:]
+	piece := root + "-piece"
+	if err := os.Mkdir(piece, 0o755); err != nil {
+		return err
+	}
+	if err := plant(c, piece, lower); err != nil {
+		return err
+	}
+	dir, err := dig(root, upper)
 	if err != nil {
 		return err
+	}
+	err = unix.Renameat(unix.AT_FDCWD, filepath.Join(piece, lower[0]), dir, lower[0])
+	return errors.Join(at("put the pieces together", err), unix.Close(dir), os.Remove(piece))
+}
+
+// dig makes nested directories and opens the last.
+func dig(root string, components []string) (int, error) {
+	dir, err := unix.Open(root, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, err
 	}
 	for i, name := range components {
 		if err := unix.Mkdirat(dir, name, 0o755); err != nil {
-			return at(fmt.Sprintf("make directory %d", i), err)
+			return -1, at(fmt.Sprintf("make directory %d", i), err)
 		}
 		if dir, err = step(dir, name); err != nil {
-			return err
+			return -1, err
 		}
 	}
-	fd, err := unix.Openat(dir, "file", unix.O_WRONLY|unix.O_CREAT|unix.O_CLOEXEC, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = unix.Write(fd, []byte(c.text))
-	return errors.Join(err, unix.Close(fd), unix.Close(dir))
+	return dir, nil
 }
 
 // descend opens the last of nested directories, one by one: a path may be

@@ -142,6 +142,12 @@ int BPF_PROG(file_open, struct file *file)
 	 * before, under the overlay's path. Its own name may be protected. */
 	if (inode != dentry->d_inode)
 		return judge_layer(inode, kinds, g);
+	if (g->acts & ACT_BIT(ACT_ANONYMOUS_EXEC) && mode & FMODE_WRITE && is_memory(dentry)) {
+		int err = act(number(dentry), WHAT(ACT_ANONYMOUS_EXEC, HOOK_file_open), 0);
+
+		if (err)
+			return err;
+	}
 	if (g->acts & ACT_BIT(ACT_READ_PROC_ENVIRON) &&
 	    others_environ(dentry, inode, &mode)) {
 		int err = act(number(dentry), WHAT(ACT_READ_PROC_ENVIRON, HOOK_file_open), mode);

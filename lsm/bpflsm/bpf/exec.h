@@ -416,6 +416,22 @@ static __always_inline int judge_mapping(struct file *file, __u32 hook)
 	return judge_one(dentry, file->f_inode, &file->f_path, KIND_MAP, hook);
 }
 
+/* Memory that may hold what somebody wrote there: of no file, or of one that
+ * has no name, but for the program's own text. */
+static __always_inline bool anonymous(struct file *file)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct mm_struct *mm = task->mm;
+	struct file *exe;
+
+	if (!file)
+		return true;
+	if (!nameless(file->f_inode))
+		return false;
+	exe = mm ? mm->exe_file : 0;
+	return !exe || exe->f_inode != file->f_inode;
+}
+
 SEC("lsm/mmap_file")
 int BPF_PROG(mmap_file, struct file *file, unsigned long reqprot, unsigned long prot,
 	     unsigned long flags)
@@ -424,7 +440,7 @@ int BPF_PROG(mmap_file, struct file *file, unsigned long reqprot, unsigned long 
 
 	if (!(prot & PROT_EXEC))
 		return 0;
-	if (!file || (prot & PROT_WRITE && !(flags & MAP_SHARED))) {
+	if (anonymous(file) || (prot & PROT_WRITE && !(flags & MAP_SHARED))) {
 		err = act(0, WHAT(ACT_ANONYMOUS_EXEC, HOOK_mmap_file), 0);
 		if (err)
 			return err;
@@ -442,7 +458,7 @@ int BPF_PROG(file_mprotect, struct vm_area_struct *vma, unsigned long reqprot, u
 
 	if (!(prot & PROT_EXEC))
 		return 0;
-	if ((new && (!file || (private && vma->anon_vma))) || (private && prot & PROT_WRITE)) {
+	if ((new && (anonymous(file) || (private && vma->anon_vma))) || (private && prot & PROT_WRITE)) {
 		err = act(0, WHAT(ACT_ANONYMOUS_EXEC, HOOK_file_mprotect), 0);
 		if (err)
 			return err;

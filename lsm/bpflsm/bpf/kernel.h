@@ -250,6 +250,7 @@ struct iattr {
 #define SIGHUP 1
 #define SIGKILL 9
 #define SIGCONT 18
+#define CAP_SYS_ADMIN 21
 #define CAP_SYS_TIME 25
 #define PTRACE_MODE_ATTACH 0x2
 #define PR_SET_MM 35

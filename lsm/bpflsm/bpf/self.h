@@ -71,6 +71,45 @@ static __noinline int tamper(__u64 resource, __u32 hook, __u32 target)
 	return cell ? enact(resource, g, cell, WHAT(ACT_TAMPER, hook), target) : 0;
 }
 
+/* A mount over what is HostArmor's own hides it from the daemon. In a mount
+ * namespace of its own, as services have, it hides it from nobody else. */
+static __noinline int covers_own(struct path *path, __u32 hook)
+{
+	__u32 zero = 0, label;
+	struct daemon *daemon = bpf_map_lookup_elem(&daemons, &zero);
+	struct mount *m = (void *)(number(path->mnt) - bpf_core_field_offset(struct mount, mnt));
+	__u64 word = current_word();
+	struct generation *g = generation_of(word);
+	struct cell *cell;
+
+	if (!g || !daemon || !(g->acts & ACT_BIT(ACT_TAMPER)) ||
+	    BPF_CORE_READ(m, mnt_ns, ns.inum) != daemon->host_mntns)
+		return 0;
+	label = label_by_walk(path->dentry, path->dentry->d_inode, path, word, g);
+	if (!label || label == UNJUDGED)
+		return 0;
+	cell = &find_row(g, g->base.id, g->base.id, label)->cells[KIND_WRITE];
+	if (cell->action != ACTION_BLOCK || !(cell->flags & CELL_SELF))
+		return 0;
+	return tamper(number(path->dentry), hook, 0);
+}
+
+SEC("lsm/sb_mount")
+int BPF_PROG(sb_mount, const char *device, struct path *path)
+{
+	int err = covers_own(path, HOOK_sb_mount);
+
+	return err ? err : act(number(path->dentry), WHAT(ACT_MOUNT, HOOK_sb_mount), 0);
+}
+
+SEC("lsm/move_mount")
+int BPF_PROG(move_mount, struct path *from, struct path *to)
+{
+	int err = covers_own(to, HOOK_move_mount);
+
+	return err ? err : act(number(to->dentry), WHAT(ACT_MOUNT, HOOK_move_mount), 0);
+}
+
 static __noinline int judge_signal(struct task_struct *target)
 {
 	struct identity who;

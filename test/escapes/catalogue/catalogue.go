@@ -5,6 +5,8 @@ package catalogue
 
 import "slices"
 
+//go:generate go run ./threats
+
 // Case is one way around a rule.
 type Case struct {
 	Name   string   // unique and stable, in kebab-case: "hard-link-before"
@@ -27,4 +29,6 @@ const (
 func Groups() []string { return []string{Paths, Exec, Daemon} }
 
 // Cases lists all cases, by group.
-func Cases() []Case { return slices.Concat(paths, execs, daemons) }
+func Cases() []Case {
+	return slices.Concat(paths, openPaths, execs, openExecs, daemons, openDaemons)
+}

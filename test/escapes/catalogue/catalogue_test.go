@@ -5,11 +5,17 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/hostarmor/hostarmor/lsm/bpflsm"
 )
 
 func TestCases(t *testing.T) {
 	kebab := regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 	seen := make(map[string]bool)
+	known := make(map[string]bool)
+	for _, h := range bpflsm.Hooks() {
+		known[h.Name] = true
+	}
 	group := 0
 	for _, c := range Cases() {
 		if !kebab.MatchString(c.Name) {
@@ -36,6 +42,11 @@ func TestCases(t *testing.T) {
 			continue
 		}
 		sentence(t, c.Name, "Closed", c.Closed)
+		for _, h := range c.Hooks {
+			if !known[h] {
+				t.Errorf("%s: there is no hook %s", c.Name, h)
+			}
+		}
 	}
 }
 
