@@ -14,6 +14,27 @@ import (
 	"github.com/hostarmor/hostarmor/lsm/lsmtest"
 )
 
+// What the daemon itself is let through is told once for a rule.
+func TestOwnExemptions(t *testing.T) {
+	m := newMachine(t)
+	m.write("a.toml", policy("/opt/a"))
+	m.start()
+	deny := func(comm string, pid int) {
+		m.kernel.Deny(lsm.Denial{Rule: 1, Action: hostpolicy.Block, Permitted: true, Exempt: true, Kind: lsm.KindExec, Resource: "/opt/a", Comm: comm, PID: uint32(pid)})
+	}
+	deny("first", os.Getpid())
+	deny("again", os.Getpid())
+	deny("init", 1)
+	deny("init-again", 1)
+	m.wants(event.Access, "init-again")
+	m.wants(event.Access, "first")
+	for _, e := range m.events.of(event.Access) {
+		if strings.Contains(e.Message, ": again") {
+			t.Errorf("told twice: %s", e.Message)
+		}
+	}
+}
+
 func TestAdoption(t *testing.T) {
 	m := newMachine(t)
 	m.write("a.toml", policy("/opt/a"))

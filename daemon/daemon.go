@@ -234,9 +234,18 @@ func (d *Daemon) start(ctx context.Context, l net.Listener) *tasks {
 // follow turns denials into events. Its errors end enforcement's witness, not
 // enforcement, so it begins again.
 func (d *Daemon) follow(ctx context.Context) {
+	// It looks for hard links with every set, and is let through each time:
+	// once told for a rule, that is no news.
+	told := make(map[string]bool)
 	for ctx.Err() == nil {
 		err := d.conf.Enforcer.Events(ctx, func(den lsm.Denial) {
 			rule, known := d.rules.explain(den.Generation, den.Rule)
+			if den.Exempt && int(den.PID) == os.Getpid() {
+				if told[rule.ID] {
+					return
+				}
+				told[rule.ID] = true
+			}
 			d.pipe.Deliver(ctx, event.FromDenial(den, rule, known))
 		})
 		if ctx.Err() != nil {
