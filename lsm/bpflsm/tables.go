@@ -74,6 +74,16 @@ func (g *generationTables) close() {
 // filler writes one table of a generation.
 type filler func(*generationTables, *ebpf.CollectionSpec, *parts) error
 
+// tableSpecs describes the maps alone. To read the whole object takes 30 ms and
+// 15 MB, each time; what it says of maps is little enough to be kept.
+var tableSpecs = sync.OnceValues(func() (*ebpf.CollectionSpec, error) {
+	spec, err := loadEngine()
+	if err != nil {
+		return nil, err
+	}
+	return &ebpf.CollectionSpec{Maps: spec.Maps}, nil
+})
+
 // build makes the tables of a ruleset with all that was added to it.
 func build(spec *ebpf.CollectionSpec, p *parts, mode lsm.Mode) (_ *generationTables, err error) {
 	g := &generationTables{inner: map[string]*ebpf.Map{}}

@@ -36,7 +36,7 @@ func (e *Engine) Prepare(rs *lsm.Ruleset, mode lsm.Mode, host lsm.Host) (lsm.Txn
 	if err := e.look(host.Mounts); err != nil {
 		return nil, err
 	}
-	spec, err := loadEngine()
+	spec, err := tableSpecs()
 	if err != nil {
 		return nil, fmt.Errorf("read the embedded programs: %w", err)
 	}
