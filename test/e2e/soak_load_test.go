@@ -183,11 +183,28 @@ func soakReload(t *testing.T, n int) error {
 	return err
 }
 
+// soakKill waits longer than other tests, because everything else goes on. A
+// daemon that does not answer prints what it is doing into the journal.
 func soakKill(t *testing.T) error {
 	daemonChanges.Lock()
 	defer daemonChanges.Unlock()
-	changesDaemon(t, "systemctl", "kill", "-s", "KILL", service)
-	return nil
+	before := daemonPID(t)
+	if out, err := exec.Command("systemctl", "kill", "-s", "KILL", service).CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	for end := time.Now().Add(4 * patience); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		if pid := daemonPID(t); pid == "" || pid == before {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		_, err := client().Status(ctx)
+		cancel()
+		if err == nil {
+			return nil
+		}
+	}
+	out, err := exec.Command("systemctl", "kill", "-s", "QUIT", service).CombinedOutput()
+	return fmt.Errorf("no daemon answers (SIGQUIT: %v %s)", err, out)
 }
 
 func soakFiles(n int) error {
