@@ -35,7 +35,7 @@ FORCE:
 
 .PHONY: help
 help: ## list the targets (this)
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  KERNELS=\"$(KERNELS)\" (5.10 6.1 6.12 7.2, or all), ESCAPES_KERNELS=\"$(ESCAPES_KERNELS)\", VM_JOBS=$(VM_JOBS), VERSION=$(VERSION), FUZZTIME=$(FUZZTIME)"
 
@@ -66,13 +66,13 @@ test: deps check ## everything: format, vet, unit tests, race detector, lint, VM
 check: ## gofmt and go vet
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted (run gofmt -w): $$unformatted" >&2; exit 1; fi
 	go vet ./...
-	go vet -tags kernel,bench,e2e,large,vm ./...
+	go vet -tags kernel,bench,e2e,large,soak,vm ./...
 
 .PHONY: lint
 lint: check deps-bpf ## check, go.mod, staticcheck, and are the generated files up to date
 	go mod tidy -diff
 	$(STATICCHECK) ./...
-	$(STATICCHECK) -tags kernel,bench,e2e,large,vm ./...
+	$(STATICCHECK) -tags kernel,bench,e2e,large,soak,vm ./...
 	test/vm/generated.sh
 
 # All of them run, and then it fails if one has failed.
@@ -133,6 +133,31 @@ test-large: vm-full deb ## 100,000 rules through the service, in an emulated gue
 	build/vm run --kernel $(firstword $(able)) --guest full --memory 4000 --timeout 30m --file "$$(echo dist/hostarmor_*.deb)" -- \
 		build/large.test -test.run '^TestLarge$$' -test.v -test.timeout 0
 
+# Minutes of load, and what the guest and the test need around it.
+DURATION ?= 30m
+
+.PHONY: soak
+soak: vm-full deb ## everything at once for DURATION: nothing is judged wrongly, nothing grows
+	CGO_ENABLED=0 go test -c -tags e2e,soak -o build/soak.test ./test/e2e
+	build/vm run --kernel $(firstword $(able)) --guest full --timeout $$(( $(DURATION:m=) + 20 ))m --file "$$(echo dist/hostarmor_*.deb)" -- \
+		build/soak.test -test.run '^TestSoak$$' -test.v -test.timeout 0 -soak $(DURATION) $(SOAK_FLAGS)
+
+# The first seed, the number of policy sets, and the accesses under each.
+RANDOM_SETS ?= 1000 60 1750
+
+.PHONY: random verifier-cost
+random: $(addprefix random-,$(able)) ## 100,000 random accesses, judged by the kernel and by the reference
+verifier-cost: $(addprefix verifier-cost-,$(able)) ## write the verifier's counts of KERNELS anew, for the diff to be read
+
+.PHONY: $(addprefix random-,$(able)) $(addprefix verifier-cost-,$(able))
+$(addprefix random-,$(able)): random-%: vm build/bpflsm.test
+	build/vm run --kernel $* --env BPFLSM_RANDOM="$(RANDOM_SETS)" --timeout $(VM_TIMEOUT) -- \
+		build/bpflsm.test -test.run '^TestRandomPolicies$$' -test.v -test.timeout 0
+
+$(addprefix verifier-cost-,$(able)): verifier-cost-%: vm build/bpflsm.test
+	build/vm run --kernel $* --env BPFLSM_VERIFIER_COST=/job/verifier.txt --get /job/verifier.txt:lsm/bpflsm/testdata/verifier/$*.txt \
+		--timeout $(VM_TIMEOUT) -- build/bpflsm.test -test.run '^TestVerifierCost$$' -test.timeout 0
+
 # Reboots of one machine, driven from here.
 boot_tests := $(addprefix test-boot-,$(able))
 .PHONY: $(boot_tests)
@@ -190,7 +215,7 @@ bench: ## benchmarks of the pure parts, and instruction counts on KERNELS (docs/
 .PHONY: $(addprefix bench-cost-,$(kernels))
 $(addprefix bench-cost-,$(kernels)): bench-cost-%: vm build/bpflsm-bench.test
 	test/vm/logged.sh $@ build/vm run --kernel $* --icount --memory 3000 --timeout $(VM_TIMEOUT) -- \
-		build/bpflsm-bench.test -test.run '^TestCost$$' -test.v
+		build/bpflsm-bench.test -test.run '^Test(Cost|RenameStorm)$$' -test.v
 
 build/bpflsm-bench.test: FORCE
 	CGO_ENABLED=0 go test -c -tags kernel,bench -o $@ ./lsm/bpflsm

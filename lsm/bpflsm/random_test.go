@@ -4,6 +4,7 @@ package bpflsm
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -264,9 +266,10 @@ func TestRandomPolicies(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { lift(t) })
-	const sets, accesses = 60, 250
+	first, sets, accesses := randomSize(t)
 	var refused, permitted, special int
-	for seed := range uint64(sets) {
+	var switching, accessing time.Duration
+	for seed := first; seed < first+uint64(sets); seed++ {
 		source := random.New(seed, support)
 		policies := source.Policies()
 		for i := range policies {
@@ -276,8 +279,15 @@ func TestRandomPolicies(t *testing.T) {
 		if len(problems) > 0 {
 			t.Fatal(problems)
 		}
+		began := time.Now()
 		commit(t, shared(), rs, lsm.Enforce)
+		switching += time.Since(began)
 		r := rand.New(rand.NewPCG(seed, 2))
+		type trial struct {
+			program, group, object string
+			access                 random.Access
+		}
+		var trials []trial
 		for range accesses {
 			program := randomPrograms[r.IntN(len(randomPrograms))]
 			object := files[r.IntN(len(files))]
@@ -289,14 +299,24 @@ func TestRandomPolicies(t *testing.T) {
 				object = dirs[r.IntN(len(dirs))]
 				a.Object.Names[0] = object
 			}
+			trials = append(trials, trial{program, filepath.Join(cgroups, filepath.Join(a.Subject.Units...)), object, a})
+		}
+		// To move a process to another cgroup takes an RCU grace period, which is
+		// longer than many accesses: those of one program in one unit follow on each other.
+		slices.SortStableFunc(trials, func(x, y trial) int {
+			return cmp.Or(cmp.Compare(x.program, y.program), cmp.Compare(x.group, y.group))
+		})
+		began = time.Now()
+		for _, one := range trials {
+			program, object, a := one.program, one.object, one.access
 			if err := os.Chown(object, int(a.Owner), 0); err != nil {
 				t.Fatal(err)
 			}
-			if group := filepath.Join(cgroups, filepath.Join(a.Subject.Units...)); group != where[program] {
-				if err := os.WriteFile(group+"/cgroup.procs", []byte(strconv.Itoa(servers[program].pid)), 0); err != nil {
+			if one.group != where[program] {
+				if err := os.WriteFile(one.group+"/cgroup.procs", []byte(strconv.Itoa(servers[program].pid)), 0); err != nil {
 					t.Fatal(err)
 				}
-				where[program] = group
+				where[program] = one.group
 			}
 			want := judged(policies, a)
 			if want == hostpolicy.Block {
@@ -316,11 +336,27 @@ func TestRandomPolicies(t *testing.T) {
 					seed, a.Operation, object, a.Subject, a.Owner, a.Object.Args, got, want, policies)
 			}
 		}
+		accessing += time.Since(began)
 	}
-	t.Logf("%d refused, %d permitted; %d by users and in units", refused, permitted, special)
+	t.Logf("seeds %d to %d: %d accesses, %d refused, %d permitted; %d by users and in units; %d s of policy switches, %d s of accesses",
+		first, first+uint64(sets)-1, refused+permitted, refused, permitted, special, int(switching.Seconds()), int(accessing.Seconds()))
 	if refused < sets || permitted < sets || special < sets {
 		t.Error("the accesses prove nothing")
 	}
+}
+
+// randomVariable is "FIRST SETS ACCESSES", for more than the default (make random).
+const randomVariable = "BPFLSM_RANDOM"
+
+func randomSize(t *testing.T) (first uint64, sets, accesses int) {
+	t.Helper()
+	first, sets, accesses = 0, 20, 500
+	if text := os.Getenv(randomVariable); text != "" {
+		if _, err := fmt.Sscan(text, &first, &sets, &accesses); err != nil || sets < 1 || accesses < 1 {
+			t.Fatalf("%s=%q: %v, want FIRST SETS ACCESSES", randomVariable, text, err)
+		}
+	}
+	return first, sets, accesses
 }
 
 // judged is the reference's verdict on what the server does: to map a file it
