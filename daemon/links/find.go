@@ -31,8 +31,8 @@ const (
 )
 
 // Find looks for named files with several hard links, in the tree root, which
-// shows what the mount table tells. After budget directory entries it stops:
-// rest are then the patterns that were not searched to their end, without
+// shows what the mount table tells. After budget directory entries, and
+// directories on the way to them, it stops: rest are then the patterns that were not searched to their end, without
 // which all links are known. Literal names cost no budget. The links are
 // ordered by device and inode, the names of each likewise. An error is one of
 // the tree or of ctx; what cannot be read is in rest.
@@ -248,6 +248,9 @@ func (s *search) read(d directory) bool {
 	if len(d.at) == 0 {
 		return true
 	}
+	// Whoever makes a chain of thousands must not keep the daemon busy: to open
+	// the last costs its depth.
+	s.budget -= strings.Count(d.name, "/")
 	fd, err := s.open(d.name, unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
 		// Not there, or by now something else.

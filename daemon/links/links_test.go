@@ -187,6 +187,20 @@ func TestBudget(t *testing.T) {
 	}
 }
 
+// A chain of directories costs its depth at each of them: it has few entries,
+// and must not keep whoever waits.
+func TestBudgetOfDeepTree(t *testing.T) {
+	d := newDisk(t)
+	d.file("/deep"+strings.Repeat("/d", 500)+"/file", "/deep/other")
+	rules := host(block(t, "/deep/**/file"))
+	if got, rest := d.find(10_000, rules); len(got) != 0 || len(rest) != 1 {
+		t.Errorf("%d links, rest %v: 125,000 directories were opened for it", len(got), rest)
+	}
+	if got, rest := d.find(200_000, rules); len(got) != 1 || rest != nil {
+		t.Errorf("%d links, rest %v", len(got), rest)
+	}
+}
+
 func intersect(list []string, of ...string) []string {
 	return slices.DeleteFunc(of, func(s string) bool { return !slices.Contains(list, s) })
 }
