@@ -4,7 +4,7 @@ KERNELS ?= 6.1 6.12
 ESCAPES_KERNELS ?= 6.1 6.12 7.2
 VERSION ?= $(or $(patsubst v%,%,$(shell git describe --tags --match 'v[0-9]*' 2>/dev/null)),0.1.0)
 FUZZTIME ?= 20s
-VM_TIMEOUT ?= 25m
+VM_TIMEOUT ?= 40m
 # How many guests run at once. Each takes one core and up to 2 GB.
 VM_JOBS ?= 2
 

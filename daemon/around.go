@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -21,6 +22,7 @@ type surroundings struct {
 // lookAround reads the mount table and looks for hard links, no longer than
 // somebody who waits for policies can bear.
 func (d *Daemon) lookAround(t *links.Targets) (surroundings, error) {
+	moment := d.conf.Enforcer.Moment()
 	table, err := mounts.ReadLayered(d.conf.Mounts, d.conf.Root, d.log)
 	if err != nil {
 		return surroundings{}, err
@@ -30,7 +32,7 @@ func (d *Daemon) lookAround(t *links.Targets) (surroundings, error) {
 		// No reason to leave rules out: they hold for the names they name.
 		rest = []string{err.Error()}
 	}
-	return surroundings{t, lsm.Host{Mounts: table.Mounts, Links: found}, rest}, nil
+	return surroundings{t, lsm.Host{Mounts: table.Mounts, Links: found, Moment: moment}, rest}, nil
 }
 
 // settle notes what the kernel was given, and goes on in the background with
@@ -103,7 +105,10 @@ func (d *Daemon) give(host lsm.Host) {
 	// Where mounts give directories several names it is a new generation of
 	// the same rules, whose first event may come at once.
 	d.rules.carry(before, before+1)
-	if err := d.conf.Enforcer.Bind(host); err != nil {
+	stale := false
+	if err := d.conf.Enforcer.Bind(host); errors.Is(err, lsm.ErrStale) {
+		stale = true
+	} else if err != nil {
 		d.unbound = true
 		d.tellUnbound(err)
 		return
@@ -112,7 +117,7 @@ func (d *Daemon) give(host lsm.Host) {
 		d.rules.carry(before, d.kernel.Generation)
 	}
 	d.around.host = host
-	d.unbound = false
+	d.unbound = stale // the loop's timer looks again
 	d.restore("mounts")
 }
 
@@ -194,7 +199,7 @@ func (d *Daemon) take(l linked) {
 	}
 	d.around.rest = l.rest
 	if all := links.Merge(l.links, nil); !links.Equal(all, d.around.host.Links) {
-		d.give(lsm.Host{Mounts: d.around.host.Mounts, Links: all})
+		d.give(lsm.Host{Mounts: d.around.host.Mounts, Links: all, Moment: d.around.host.Moment})
 	}
 }
 

@@ -81,7 +81,16 @@ type Link struct {
 type Host struct {
 	Mounts []Mount
 	Links  []Link
+	Moment Moment // before the mount table was read
 }
+
+// Moment orders the reading of a mount table among the ends of file systems,
+// whose numbers are used again.
+type Moment uint64
+
+// ErrStale says that a host was bound as far as it is still true: file systems
+// of its mount table are gone since. It is to be read again.
+var ErrStale = errors.New("file systems were unmounted since the mount table was read")
 
 // Enforcer has a kernel enforce rulesets. Its methods are called from one
 // goroutine, but for Events.
@@ -97,8 +106,11 @@ type Enforcer interface {
 	Adopt(rs *Ruleset, host Host) (bool, error)
 	// Prepare does all that can fail without touching what is in force.
 	Prepare(rs *Ruleset, mode Mode, host Host) (Txn, error)
+	// Moment is asked for before the mount table is read.
+	Moment() Moment
 	// Bind renews the host's mount table and links under the ruleset in
-	// force, without a new generation where that is possible.
+	// force, without a new generation where that is possible. ErrStale is
+	// an error after which all the rest is bound.
 	Bind(host Host) error
 	// Events delivers denials until ctx ends. It may block; the kernel
 	// does not wait for it.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 
 	"github.com/cilium/ebpf"
@@ -74,12 +75,12 @@ func (e *Engine) Bind(host lsm.Host) error {
 		}
 		return txn.Commit()
 	}
-	return e.bind(parts, host.Mounts)
+	return e.bind(parts, host)
 }
 
 // bind makes the rows of superblocks and links in force those of p.
-func (e *Engine) bind(p *parts, mounts []lsm.Mount) error {
-	if err := e.look(mounts); err != nil {
+func (e *Engine) bind(p *parts, host lsm.Host) error {
+	if err := e.look(host.Mounts); err != nil {
 		return err
 	}
 	roots, err := e.inner(e.maps.Roots)
@@ -87,13 +88,25 @@ func (e *Engine) bind(p *parts, mounts []lsm.Mount) error {
 		return err
 	}
 	defer roots.Close()
-	want := map[engineRoot]uint32{}
-	for key, state := range p.rootRows() {
-		want[key] = state
+	want := maps.Collect(p.rootRows())
+	dead, stale := e.goneSince(host.Moment, want)
+	if stale != nil && !errors.Is(stale, lsm.ErrStale) {
+		return stale
+	}
+	for _, row := range dead {
+		delete(want, row)
+		stale = lsm.ErrStale
 	}
 	changed, err := renew(roots, want, true)
 	if err != nil {
 		return fmt.Errorf("bind the file systems: %w", err)
+	}
+	// One may have gone while the rows were written.
+	switch dropped, err := e.bury(roots, host.Moment, want); {
+	case err != nil && !errors.Is(err, lsm.ErrStale):
+		return err
+	case dropped || err != nil:
+		changed, stale = true, lsm.ErrStale
 	}
 	links, err := e.inner(e.maps.Links)
 	if err != nil {
@@ -109,11 +122,14 @@ func (e *Engine) bind(p *parts, mounts []lsm.Mount) error {
 	if err != nil {
 		return fmt.Errorf("bind the hard links: %w", err)
 	}
-	e.names.Store(newNames(mounts))
-	if changed || more {
-		return e.advance(1) // a label that was cached may be another now
+	e.names.Store(newNames(host.Mounts))
+	e.forget(host.Moment)
+	if changed || more { // a label that was cached may be another now
+		if err := e.advance(1); err != nil {
+			return err
+		}
 	}
-	return nil
+	return stale
 }
 
 // renew writes the rows that are wanted, and where all is set deletes others. It

@@ -51,6 +51,8 @@ type engineCell struct {
 type engineControl struct {
 	_       structs.HostLayout
 	Current uint64
+	Deaths  uint64
+	Lost    uint64
 }
 
 type engineDaemon struct {
@@ -233,6 +235,7 @@ const (
 	engineMapEvents                 = "events"
 	engineMapGenerations            = "generations"
 	engineMapGlobs                  = "globs"
+	engineMapGone                   = "gone"
 	engineMapGuardedMaps            = "guarded_maps"
 	engineMapGuardedPrograms        = "guarded_programs"
 	engineMapHits                   = "hits"
@@ -436,6 +439,7 @@ type engineMapSpecs struct {
 	Events          *ebpf.MapSpec `ebpf:"events"`
 	Generations     *ebpf.MapSpec `ebpf:"generations"`
 	Globs           *ebpf.MapSpec `ebpf:"globs"`
+	Gone            *ebpf.MapSpec `ebpf:"gone"`
 	GuardedMaps     *ebpf.MapSpec `ebpf:"guarded_maps"`
 	GuardedPrograms *ebpf.MapSpec `ebpf:"guarded_programs"`
 	Hits            *ebpf.MapSpec `ebpf:"hits"`
@@ -507,6 +511,7 @@ type engineMaps struct {
 	Events          *ebpf.Map `ebpf:"events"`
 	Generations     *ebpf.Map `ebpf:"generations"`
 	Globs           *ebpf.Map `ebpf:"globs"`
+	Gone            *ebpf.Map `ebpf:"gone"`
 	GuardedMaps     *ebpf.Map `ebpf:"guarded_maps"`
 	GuardedPrograms *ebpf.Map `ebpf:"guarded_programs"`
 	Hits            *ebpf.Map `ebpf:"hits"`
@@ -535,6 +540,7 @@ func (m *engineMaps) Close() error {
 		m.Events,
 		m.Generations,
 		m.Globs,
+		m.Gone,
 		m.GuardedMaps,
 		m.GuardedPrograms,
 		m.Hits,

@@ -42,6 +42,14 @@ func ruleset(t testing.TB, text string) *lsm.Ruleset {
 	return rs
 }
 
+// hostNow is what the host looks like.
+func hostNow(t testing.TB) lsm.Host {
+	t.Helper()
+	moment := shared().Moment()
+	return lsm.Host{Moment: moment, Mounts: hostMounts(t)}
+}
+
+
 func hostMounts(t testing.TB) []lsm.Mount {
 	t.Helper()
 	f, err := os.Open("/proc/1/mountinfo")
@@ -66,7 +74,7 @@ var shared = sync.OnceValue(func() *Engine { return New(Config{}) })
 
 func commit(t testing.TB, e *Engine, rs *lsm.Ruleset, mode lsm.Mode) {
 	t.Helper()
-	txn, err := e.Prepare(rs, mode, lsm.Host{Mounts: hostMounts(t)})
+	txn, err := e.Prepare(rs, mode, hostNow(t))
 	if err != nil {
 		var v *ebpf.VerifierError
 		if errors.As(err, &v) {
@@ -428,24 +436,24 @@ path = [%q, %q, %q, %q, %q, %q]
 		undo(t, "tmpfs watched/point")
 		defer undo(t, "umount watched/point")
 		want(t, "create watched/point/new", syscall.EACCES)
-		if err := e.Bind(lsm.Host{Mounts: hostMounts(t)}); err != nil {
+		if err := e.Bind(hostNow(t)); err != nil {
 			t.Fatal(err)
 		}
 		want(t, "create watched/point/new", syscall.EACCES)
 	})
-	if err := e.Bind(lsm.Host{Mounts: hostMounts(t)}); err != nil {
+	if err := e.Bind(hostNow(t)); err != nil {
 		t.Fatal(err)
 	}
 	t.Run("a bind mount gives a second name", func(t *testing.T) {
 		undo(t, "bind out watched/point")
 		defer undo(t, "umount watched/point")
-		if err := e.Bind(lsm.Host{Mounts: hostMounts(t)}); err != nil {
+		if err := e.Bind(hostNow(t)); err != nil {
 			t.Fatal(err)
 		}
 		want(t, "read out/free", syscall.EACCES)
 		want(t, "read watched/point/free", syscall.EACCES)
 	})
-	if err := e.Bind(lsm.Host{Mounts: hostMounts(t)}); err != nil {
+	if err := e.Bind(hostNow(t)); err != nil {
 		t.Fatal(err)
 	}
 	want(t, "read out/free", 0)

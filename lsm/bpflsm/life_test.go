@@ -132,7 +132,7 @@ func TestAdoptAndUpgrade(t *testing.T) {
 	for i, build := range []string{first.build, "build2", first.build} {
 		next := New(Config{})
 		next.build, next.owner = build, uint32(i+100)
-		adopted, err := next.Adopt(rs, lsm.Host{Mounts: hostMounts(t)})
+		adopted, err := next.Adopt(rs, hostNow(t))
 		if err != nil || !adopted {
 			t.Fatalf("build %s: adopted %v, %v", build, adopted, err)
 		}
@@ -145,7 +145,7 @@ func TestAdoptAndUpgrade(t *testing.T) {
 			t.Errorf("build %s: pins of other builds: %v %v", build, entries, err)
 		}
 		other := ruleset(t, "[file.x]\npath = \"/nonexistent/y\"\n")
-		if adopted, err := next.Adopt(other, lsm.Host{Mounts: hostMounts(t)}); adopted || err != nil {
+		if adopted, err := next.Adopt(other, hostNow(t)); adopted || err != nil {
 			t.Errorf("adopted what is not in force: %v", err)
 		}
 		if err := next.Close(); err != nil {
@@ -158,7 +158,7 @@ func TestAdoptAndUpgrade(t *testing.T) {
 	}
 	// The shared engine's handles are those of pins that are gone.
 	first.Close()
-	if adopted, err := first.Adopt(rs, lsm.Host{Mounts: hostMounts(t)}); !adopted || err != nil {
+	if adopted, err := first.Adopt(rs, hostNow(t)); !adopted || err != nil {
 		t.Fatal(adopted, err)
 	}
 	want(t, "read "+path, syscall.EACCES)
@@ -194,7 +194,7 @@ func TestRollback(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	txn, err := e.Prepare(ruleset(t, "[process.x]\npath = \"/nonexistent\"\nfrom = \"/x\"\n"), lsm.Enforce, lsm.Host{Mounts: hostMounts(t)})
+	txn, err := e.Prepare(ruleset(t, "[process.x]\npath = \"/nonexistent\"\nfrom = \"/x\"\n"), lsm.Enforce, hostNow(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,8 @@ type change struct {
 	ruleset *lsm.Ruleset
 	names   *names
 	mode    lsm.Mode
+	roots   map[engineRoot]uint32
+	moment  lsm.Moment
 	needed  []int // hooks, of this generation
 	inForce []int // and of the one before
 }
@@ -44,7 +46,10 @@ func (e *Engine) Prepare(rs *lsm.Ruleset, mode lsm.Mode, host lsm.Host) (lsm.Txn
 	if err != nil {
 		return nil, err
 	}
-	c := &change{e: e, tables: tables, ruleset: rs, names: newNames(host.Mounts), mode: mode}
+	c := &change{
+		e: e, tables: tables, ruleset: rs, names: newNames(host.Mounts), mode: mode,
+		roots: maps.Collect(parts.rootRows()), moment: host.Moment,
+	}
 	tables.header.Id = e.generation + 1
 	tables.header.Placement = placementHash(placement)
 	if err := tables.publish(e.maps, c.slot()); err != nil {
@@ -79,8 +84,16 @@ func (c *change) slot() uint32 { return uint32(c.tables.header.Id % slots) }
 // gives back what nobody reads any more.
 func (c *change) Commit() error {
 	e := c.e
+	roots := c.tables.inner[engineMapRoots]
+	if _, err := e.bury(roots, c.moment, c.roots); err != nil && !errors.Is(err, lsm.ErrStale) {
+		return err
+	}
 	if err := e.advance(1 << treeBits); err != nil {
 		return err
+	}
+	// What went since then was deleted from the table that was in force.
+	if dropped, err := e.bury(roots, c.moment, c.roots); dropped || err != nil {
+		_ = e.advance(1)
 	}
 	e.generation, e.ruleset, e.mode = c.tables.header.Id, c.ruleset, c.mode
 	e.adopted = false
@@ -135,7 +148,7 @@ func (e *Engine) Adopt(rs *lsm.Ruleset, host lsm.Host) (bool, error) {
 		return false, err
 	}
 	e.ruleset, e.mode, e.adopted = rs, modeOf(header), true
-	if err := e.bind(parts, host.Mounts); err != nil {
+	if err := e.bind(parts, host); err != nil && !errors.Is(err, lsm.ErrStale) {
 		return false, err
 	}
 	return true, errors.Join(e.guard(nil), e.own())

@@ -107,6 +107,8 @@ struct role {
 
 struct control {
 	__u64 current; /* only ever added to, atomically, by kernel and daemon */
+	__u64 deaths;  /* file systems that are gone, ever */
+	__u64 lost;	/* the latest of them that `gone` has no room for */
 };
 
 struct daemon {
@@ -311,7 +313,7 @@ struct event {
 _Static_assert(sizeof(struct cell) == 8, "cell");
 _Static_assert(sizeof(struct verdict) == 64, "verdict");
 _Static_assert(sizeof(struct role) == 88, "role");
-_Static_assert(sizeof(struct control) == 8, "control");
+_Static_assert(sizeof(struct control) == 24, "control");
 _Static_assert(sizeof(struct daemon) == 24, "daemon");
 _Static_assert(sizeof(struct generation) == 176, "generation");
 _Static_assert(sizeof(struct state) == 24, "state");

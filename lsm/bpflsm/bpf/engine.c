@@ -194,11 +194,19 @@ SEC("lsm/sb_delete")
 int BPF_PROG(sb_delete, struct super_block *sb)
 {
 	struct root key = {.device = sb->s_dev};
+	__u32 zero = 0;
+	struct control *control = bpf_map_lookup_elem(&controls, &zero);
 	struct generation *g = in_force();
 	void *in;
+	__u64 now;
 
-	if (!g)
+	if (!g || !control)
 		return 0;
+	/* Noted first: a row that is written after it was deleted here is seen
+	 * by who wrote it to be of the dead. */
+	now = __sync_fetch_and_add(&control->deaths, 1) + 1;
+	if (bpf_map_update_elem(&gone, &key.device, &now, BPF_ANY))
+		control->lost = now;
 	in = inner(&roots, SLOT(g));
 	if (in)
 		bpf_map_delete_elem(in, &key);

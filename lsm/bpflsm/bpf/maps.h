@@ -44,6 +44,16 @@ struct {
 	__type(value, __u64);
 } losses SEC(".maps");
 
+/* The devices of file systems that are gone, and when: their number is used
+ * again at once, and a row that was made for the one before must not name it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, __u32);
+	__type(value, __u64);
+} gone SEC(".maps");
+
 /* What others may not open for change, by id: 1, or for the program that
  * switches the generation, which others may not even open. */
 #define GUARDED_SWITCH 2
