@@ -49,7 +49,6 @@ func hostNow(t testing.TB) lsm.Host {
 	return lsm.Host{Moment: moment, Mounts: hostMounts(t)}
 }
 
-
 func hostMounts(t testing.TB) []lsm.Mount {
 	t.Helper()
 	f, err := os.Open("/proc/1/mountinfo")

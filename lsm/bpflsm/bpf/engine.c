@@ -21,6 +21,7 @@
 #include "exec.h"
 #include "system.h"
 #include "self.h"
+#include "device.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -51,61 +52,21 @@ static __noinline int judge_layer(struct inode *inode, __u32 kinds, struct gener
 	return label ? judge_label(dentry, label, kinds, order, g) : 0;
 }
 
-/* udev looks at every device, and must. */
-static __noinline bool is_component(__u64 *dentry, const char *want, __u32 size)
+/* Files of /proc by which a process is looked into, or its memory written. */
+static __noinline int judge_process(struct dentry *dentry, struct inode *inode, __u32 mode,
+				    struct generation *g)
 {
-	struct dentry *d = (void *)*dentry;
-	char name[16] = {};
-	__u32 i;
+	__u32 target = 0;
 
-	if (bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(d, d_name.name)) != size)
-		return false;
-	for (i = 0; i < sizeof(name) && i < size; i++)
-		if (name[i] != want[i])
-			return false;
-	*dentry = (__u64)BPF_CORE_READ(d, d_parent);
-	return true;
-}
+	if (g->acts & ACT_BIT(ACT_ANONYMOUS_EXEC) && mode & FMODE_WRITE && is_memory(dentry)) {
+		int err = act(number(dentry), WHAT(ACT_ANONYMOUS_EXEC, HOOK_file_open), 0);
 
-static __noinline bool is_udev(void)
-{
-	char udevadm[] = "udevadm", udevd[] = "systemd-udevd", bin[] = "bin", systemd[] = "systemd";
-	char usr[] = "usr", lib[] = "lib";
-	struct task_struct *task = bpf_get_current_task_btf();
-	__u64 exe = exe_of(task), at = exe;
-	__u32 zero = 0;
-	struct daemon *daemon = bpf_map_lookup_elem(&daemons, &zero);
-	struct dentry *d;
-
-	if (!exe || !daemon)
-		return false;
-	if (is_component(&at, udevadm, sizeof(udevadm))) {
-		if (!is_component(&at, bin, sizeof(bin)))
-			return false;
-	} else if (!is_component(&at, udevd, sizeof(udevd)) ||
-		   !is_component(&at, systemd, sizeof(systemd)) ||
-		   !is_component(&at, lib, sizeof(lib))) {
-		return false;
+		if (err)
+			return err;
 	}
-	if (!is_component(&at, usr, sizeof(usr)))
-		return false;
-	d = (void *)at;
-	return (__u64)BPF_CORE_READ(d, d_parent) == at &&
-	       BPF_CORE_READ(d, d_sb, s_dev) == daemon->host_root;
-}
-
-/* A device that holds a mounted file system: nobody can tell which of its
- * files are read or written through it. */
-static __noinline int judge_device(struct dentry *dentry, struct inode *inode, __u32 kinds,
-				   struct generation *g)
-{
-	struct root key = {.view = VIEW_CARRIERS, .device = inode->i_rdev};
-	void *in = inner(&roots, SLOT(g));
-
-	kinds &= g->kinds;
-	if (!kinds || !in || !bpf_map_lookup_elem(in, &key) || is_udev())
+	if (!(g->acts & ACT_BIT(ACT_READ_PROC_ENVIRON)) || !others_environ(dentry, inode, &target))
 		return 0;
-	return unjudged(number(dentry), kinds, ORDER(KIND_WRITE, KIND_READ, HOOK_file_open), g, true);
+	return act(number(dentry), WHAT(ACT_READ_PROC_ENVIRON, HOOK_file_open), target);
 }
 
 SEC("lsm/file_open")
@@ -142,15 +103,8 @@ int BPF_PROG(file_open, struct file *file)
 	 * before, under the overlay's path. Its own name may be protected. */
 	if (inode != dentry->d_inode)
 		return judge_layer(inode, kinds, g);
-	if (g->acts & ACT_BIT(ACT_ANONYMOUS_EXEC) && mode & FMODE_WRITE && is_memory(dentry)) {
-		int err = act(number(dentry), WHAT(ACT_ANONYMOUS_EXEC, HOOK_file_open), 0);
-
-		if (err)
-			return err;
-	}
-	if (g->acts & ACT_BIT(ACT_READ_PROC_ENVIRON) &&
-	    others_environ(dentry, inode, &mode)) {
-		int err = act(number(dentry), WHAT(ACT_READ_PROC_ENVIRON, HOOK_file_open), mode);
+	if (g->acts & (ACT_BIT(ACT_ANONYMOUS_EXEC) | ACT_BIT(ACT_READ_PROC_ENVIRON))) {
+		int err = judge_process(dentry, inode, mode, g);
 
 		if (err)
 			return err;
