@@ -85,7 +85,11 @@ func TestRefusedReloadKeepsThePreviousSet(t *testing.T) {
 		t.Errorf("generation %d became %d", before.Generation, after.Generation)
 	}
 	// Looking again at the same files is not news.
-	told := len(m.events.of(event.PolicyRejected))
+	told := -1
+	for n := 0; n != told; n = len(m.events.of(event.PolicyRejected)) { // events come a little later
+		told = n
+		time.Sleep(50 * time.Millisecond)
+	}
 	for range 3 {
 		d.in(t.Context(), func(ctx context.Context) { d.reconcile(ctx, request{}) })
 	}

@@ -209,6 +209,12 @@ func doOne(op string, a []string) error {
 			unix.Close(fd)
 		}
 		return err
+	case "code": // memory that no file backs
+		m, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE|unix.PROT_EXEC, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+		if err == nil {
+			err = unix.Munmap(m)
+		}
+		return err
 	case "exec": // exec a copy of this test that does nothing
 		os.Setenv(childVariable, "stat /")
 		return unix.Exec(a[0], a, os.Environ())

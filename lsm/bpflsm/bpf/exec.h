@@ -424,7 +424,7 @@ static __always_inline bool anonymous(struct file *file)
 	struct mm_struct *mm = task->mm;
 	struct file *exe;
 
-	if (!file)
+	if (ABSENT(file))
 		return true;
 	if (!nameless(file->f_inode))
 		return false;
@@ -445,7 +445,7 @@ int BPF_PROG(mmap_file, struct file *file, unsigned long reqprot, unsigned long 
 		if (err)
 			return err;
 	}
-	return file ? judge_mapping(file, HOOK_mmap_file) : 0;
+	return ABSENT(file) ? 0 : judge_mapping(file, HOOK_mmap_file);
 }
 
 SEC("lsm/file_mprotect")
@@ -463,7 +463,7 @@ int BPF_PROG(file_mprotect, struct vm_area_struct *vma, unsigned long reqprot, u
 		if (err)
 			return err;
 	}
-	return file && new ? judge_mapping(file, HOOK_file_mprotect) : 0;
+	return !ABSENT(file) && new ? judge_mapping(file, HOOK_file_mprotect) : 0;
 }
 
 #endif

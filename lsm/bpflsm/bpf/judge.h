@@ -222,7 +222,7 @@ static __noinline __u32 linked_label(struct inode *inode, __u32 index, struct ge
 
 static __always_inline bool may_be_linked(struct inode *inode)
 {
-	return inode && inode->i_nlink > 1 && (inode->i_mode & S_IFMT) != S_IFDIR;
+	return !ABSENT(inode) && inode->i_nlink > 1 && (inode->i_mode & S_IFMT) != S_IFDIR;
 }
 
 /* The strictest of a cell and those of a file's other names; `about` is the
@@ -274,7 +274,7 @@ static __noinline __u32 owned_label(struct inode *inode, __u32 label, struct gen
 	const struct cred *cred = ((struct task_struct *)bpf_get_current_task_btf())->real_cred;
 	struct label *row;
 
-	if (inode && inode->i_uid.val != cred->euid.val)
+	if (!ABSENT(inode) && inode->i_uid.val != cred->euid.val)
 		return label;
 	row = label_row(SLOT(g), label);
 	return row && row->owned ? row->owned : label;

@@ -128,7 +128,7 @@ static __noinline int judge_moved(struct dentry *from, struct dentry *to, struct
 	struct state *s;
 	int err;
 
-	if (!inode || !S_ISDIR(inode->i_mode))
+	if (ABSENT(inode) || !S_ISDIR(inode->i_mode))
 		return 0;
 	if (!g || !(g->kinds & (1 << KIND_MOVE)))
 		return 0;
@@ -200,7 +200,7 @@ static __noinline int keep_link(struct dentry *old, struct dentry *new, struct p
 	__u64 word = current_word();
 	struct generation *g = generation_of(word);
 
-	if (!inode || !g)
+	if (ABSENT(inode) || !g)
 		return 0;
 	from = label_by_walk(old, inode, path, word, g);
 	to = label_by_walk(new, 0, path, word, g);

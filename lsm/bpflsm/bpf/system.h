@@ -24,7 +24,7 @@ enum kernel_load_data_id {
 SEC("lsm/kernel_read_file")
 int BPF_PROG(kernel_read_file, struct file *file, unsigned int id)
 {
-	__u64 resource = file ? number(file->f_path.dentry) : 0;
+	__u64 resource = ABSENT(file) ? 0 : number(file->f_path.dentry);
 
 	if (IS(id, kernel_read_file_id, READING_MODULE) ||
 	    (bpf_core_enum_value_exists(enum kernel_read_file_id___compressed,

@@ -230,6 +230,13 @@ static __always_inline __u64 number(const void *pointer)
 }
 
 /*
+ * Whether a pointer is 0. Linux 6.4 to 6.13 believe that an argument of a hook,
+ * and the inode of a dentry, is there: their verifier takes a plain check for
+ * dead code and removes it, and what follows reads address 0.
+ */
+#define ABSENT(pointer) (!(pointer) || !number(pointer))
+
+/*
  * An entry never changes after it was stored: it is deleted and made anew, so
  * that no reader sees half of it. A dentry that is renamed counts its sequence
  * up; that of another name, come to stand at the same address, has another
@@ -302,7 +309,7 @@ static __noinline void store(struct dentry *d, struct inode *inode, __u64 found,
 		.state = found,
 	};
 
-	if (!inode || inode != d->d_inode || seq & 1 || sequence(d) != seq)
+	if (ABSENT(inode) || inode != d->d_inode || seq & 1 || sequence(d) != seq)
 		return;
 	value.label = label_of_state(SLOT(g), found);
 	row = label_row(SLOT(g), value.label);
