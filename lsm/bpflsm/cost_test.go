@@ -84,7 +84,8 @@ func TestVerifierCost(t *testing.T) {
 	}
 	before, differ := counts(t, string(want)), false
 	for name, n := range counts(t, got) {
-		if old, known := before[name]; !known || old != n {
+		// The same object gives 0.1 % more or less from boot to boot.
+		if old, known := before[name]; !known || max(n-old, old-n)*100 > old {
 			t.Errorf("%s: %d instructions, %s says %d", name, n, file, old)
 			differ = true
 		}
