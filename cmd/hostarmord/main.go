@@ -65,7 +65,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if *verbose {
 		c.Log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
-	c.Enforcer = bpflsm.New(bpflsm.Config{})
+	c.Notify = systemd.Notifier{}
+	// What the kernel is given in one step may take longer than the watchdog
+	// waits.
+	c.Enforcer = bpflsm.New(bpflsm.Config{Progress: func() { _ = c.Notify.Alive() }})
 	if *removing {
 		if _, err := os.Stat(removingFile); errors.Is(err, os.ErrNotExist) {
 			return 0
@@ -80,7 +83,6 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	c.Version = versions.Of(version, commit)
 	c.Init = systemd.NewManager("hostarmor.service")
-	c.Notify = systemd.Notifier{}
 	return serve(daemon.New(c), stderr)
 }
 

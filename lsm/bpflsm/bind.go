@@ -54,13 +54,14 @@ func (e *Engine) hits(rules int) ([]uint64, error) {
 }
 
 // Bind renews the mount table. A file system that comes or goes is one row; no
-// cached label is lost. Only where directories get several names by bind
-// mounts of their parts are the tables built anew.
+// cached label is lost, and the rows of units are not looked at. Only where
+// directories get several names by bind mounts of their parts are the tables
+// built anew.
 func (e *Engine) Bind(host lsm.Host) error {
 	if e.ruleset == nil {
 		return errors.New("bind the mount table: no ruleset of this daemon is in force")
 	}
-	parts, placement, err := assemble(e.ruleset, host)
+	parts, err := place(e.ruleset, host)
 	if err != nil {
 		return err
 	}
@@ -68,7 +69,7 @@ func (e *Engine) Bind(host lsm.Host) error {
 	if err != nil {
 		return err
 	}
-	if header == nil || header.Placement != placementHash(placement) {
+	if header == nil || header.Placement != placementHash(&parts.placement) {
 		txn, err := e.Prepare(e.ruleset, e.mode, host)
 		if err != nil {
 			return err

@@ -25,6 +25,9 @@ type Config struct {
 	BPFFS   string // default /sys/fs/bpf
 	LSMList string // default /sys/kernel/security/lsm
 	MountNS string // default /proc/1/ns/mnt, the namespace whose names rules use
+	// Progress is called between the steps of what may take long, where many
+	// units are named or the machine is slow.
+	Progress func()
 }
 
 // Engine is an lsm.Enforcer.
@@ -56,6 +59,9 @@ func New(config Config) *Engine {
 	}
 	if config.MountNS == "" {
 		config.MountNS = "/proc/1/ns/mnt"
+	}
+	if config.Progress == nil {
+		config.Progress = func() {}
 	}
 	sum := sha256.Sum256(_EngineBytes)
 	owner := binary.LittleEndian.Uint32(sum[:])

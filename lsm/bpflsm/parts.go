@@ -14,11 +14,12 @@ import (
 // placement, its units and their bindings add. They are not joined, because
 // the ruleset may be large.
 type parts struct {
-	rs       *lsm.Ruleset
-	units    compile.Units
-	starts   []compile.Start
-	carriers []uint32
-	links    []linkRow
+	rs        *lsm.Ruleset
+	placement compile.Placement
+	units     compile.Units
+	starts    []compile.Start
+	carriers  []uint32
+	links     []linkRow
 
 	states   [][]lsm.StateRow
 	edges    [][]lsm.Edge
@@ -37,49 +38,60 @@ type linkRow struct {
 	label uint32
 }
 
-// assemble places a ruleset on a host and binds the units that it names.
-func assemble(rs *lsm.Ruleset, host lsm.Host) (*parts, *compile.Placement, error) {
+// place binds a ruleset to a host's mounts and links. Its units are still to be
+// bound: they depend on nothing else of the host.
+func place(rs *lsm.Ruleset, host lsm.Host) (*parts, error) {
 	p, err := compile.Place(rs, host.Mounts)
 	if err != nil {
-		return nil, nil, fmt.Errorf("bind the rules to the mount table: %w", err)
+		return nil, fmt.Errorf("bind the rules to the mount table: %w", err)
 	}
 	out := &parts{
-		rs: rs, starts: p.Starts,
+		rs: rs, placement: p, starts: p.Starts,
 		states: [][]lsm.StateRow{rs.States, p.States}, edges: [][]lsm.Edge{rs.Edges, p.Edges}, globs: [][]lsm.GlobRow{rs.Globs, p.Globs},
 		labels: [][]lsm.LabelRow{rs.Labels, p.Labels}, applets: [][]lsm.AppletRow{rs.Applets, p.Applets},
 		roles: [][]lsm.RoleRow{rs.Roles, p.Roles}, verdicts: [][]lsm.VerdictRow{rs.Verdicts, p.Verdicts},
 		acts: [][]lsm.ActRow{rs.Acts, p.Acts}, traces: [][]lsm.TraceRow{rs.Traces, p.Traces},
 	}
 	out.carriers = carriers(host.Mounts, p.Starts)
-	var joined *lsm.Ruleset
-	join := func() *lsm.Ruleset {
-		if joined == nil {
-			joined = p.Join(rs)
-		}
-		return joined
-	}
 	if len(host.Links) > 0 {
-		if out.links, err = linkRows(join(), &p, host.Links); err != nil {
-			return nil, nil, err
+		if out.links, err = linkRows(p.Join(rs), &p, host.Links); err != nil {
+			return nil, err
 		}
 	}
-	if !namesUnits(rs) {
-		return out, &p, nil
+	return out, nil
+}
+
+// maxVerdicts bounds the rows of all units together: some 100 bytes of the
+// kernel's memory each.
+const maxVerdicts = 2 << 20
+
+// bindUnits adds the rows of the units that rules name.
+func (p *parts) bindUnits(progress func()) error {
+	if !namesUnits(p.rs) {
+		return nil
 	}
-	if out.units, err = compile.UnitsOf(join()); err != nil {
-		return nil, nil, fmt.Errorf("bind the rules to units: %w", err)
+	joined := p.placement.Join(p.rs)
+	var err error
+	if p.units, err = compile.UnitsOf(joined); err != nil {
+		return fmt.Errorf("bind the rules to units: %w", err)
 	}
-	u := &out.units
-	out.states, out.edges, out.globs = append(out.states, u.States), append(out.edges, u.Edges), append(out.globs, u.Globs)
+	u := &p.units
+	p.states, p.edges, p.globs = append(p.states, u.States), append(p.edges, u.Edges), append(p.globs, u.Globs)
+	rows := count(p.verdicts)
 	for i, places := range u.Places {
-		b, err := compile.Bind(join(), uint32(i+1), places)
+		b, err := compile.Bind(joined, uint32(i+1), places)
 		if err != nil {
-			return nil, nil, fmt.Errorf("bind the rules to units: %w", err)
+			return fmt.Errorf("bind the rules to units: %w", err)
 		}
-		out.roles, out.verdicts = append(out.roles, b.Roles), append(out.verdicts, b.Verdicts)
-		out.acts, out.traces = append(out.acts, b.Acts), append(out.traces, b.Traces)
+		if rows += len(b.Verdicts); rows > maxVerdicts {
+			return fmt.Errorf("bind the rules to units: they need more than %d verdicts (there are %d sets of units whose rules differ, and in each of them %d roles by user and program; "+
+				"give units fewer different policies, or rules fewer different user, from and except_from)", maxVerdicts, len(u.Places), len(b.Roles))
+		}
+		p.roles, p.verdicts = append(p.roles, b.Roles), append(p.verdicts, b.Verdicts)
+		p.acts, p.traces = append(p.acts, b.Acts), append(p.traces, b.Traces)
+		progress()
 	}
-	return out, &p, nil
+	return nil
 }
 
 func namesUnits(rs *lsm.Ruleset) bool {

@@ -85,7 +85,7 @@ var tableSpecs = sync.OnceValues(func() (*ebpf.CollectionSpec, error) {
 })
 
 // build makes the tables of a ruleset with all that was added to it.
-func build(spec *ebpf.CollectionSpec, p *parts, mode lsm.Mode) (_ *generationTables, err error) {
+func build(spec *ebpf.CollectionSpec, p *parts, mode lsm.Mode, progress func()) (_ *generationTables, err error) {
 	g := &generationTables{inner: map[string]*ebpf.Map{}}
 	defer func() {
 		if err != nil {
@@ -99,6 +99,7 @@ func build(spec *ebpf.CollectionSpec, p *parts, mode lsm.Mode) (_ *generationTab
 		if err := fill(g, spec, p); err != nil {
 			return nil, err
 		}
+		progress()
 	}
 	g.header.Start = uint32(p.rs.Start)
 	if g.header.Units = uint32(p.units.Start); g.header.Units != 0 {

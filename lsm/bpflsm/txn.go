@@ -28,8 +28,11 @@ type change struct {
 // it needs. An attached hook judges by the generation in force, which has no
 // rules of its kind, so nothing changes until Commit.
 func (e *Engine) Prepare(rs *lsm.Ruleset, mode lsm.Mode, host lsm.Host) (lsm.Txn, error) {
-	parts, placement, err := assemble(rs, host)
+	parts, err := place(rs, host)
 	if err != nil {
+		return nil, err
+	}
+	if err := parts.bindUnits(e.config.Progress); err != nil {
 		return nil, err
 	}
 	if err := e.open(); err != nil {
@@ -42,7 +45,7 @@ func (e *Engine) Prepare(rs *lsm.Ruleset, mode lsm.Mode, host lsm.Host) (lsm.Txn
 	if err != nil {
 		return nil, fmt.Errorf("read the embedded programs: %w", err)
 	}
-	tables, err := build(spec, parts, mode)
+	tables, err := build(spec, parts, mode, e.config.Progress)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +54,7 @@ func (e *Engine) Prepare(rs *lsm.Ruleset, mode lsm.Mode, host lsm.Host) (lsm.Txn
 		roots: maps.Collect(parts.rootRows()), moment: host.Moment,
 	}
 	tables.header.Id = e.generation + 1
-	tables.header.Placement = placementHash(placement)
+	tables.header.Placement = placementHash(&parts.placement)
 	if err := tables.publish(e.maps, c.slot()); err != nil {
 		c.Rollback()
 		return nil, err
@@ -130,7 +133,7 @@ func (e *Engine) Adopt(rs *lsm.Ruleset, host lsm.Host) (bool, error) {
 	if _, err := os.Stat(e.mapDir()); err != nil {
 		return false, nil
 	}
-	parts, placement, err := assemble(rs, host)
+	parts, err := place(rs, host)
 	if err != nil {
 		return false, err
 	}
@@ -138,7 +141,7 @@ func (e *Engine) Adopt(rs *lsm.Ruleset, host lsm.Host) (bool, error) {
 		return false, err
 	}
 	header, err := e.header()
-	if err != nil || header == nil || header.Digest != rs.Digest || header.Placement != placementHash(placement) {
+	if err != nil || header == nil || header.Digest != rs.Digest || header.Placement != placementHash(&parts.placement) {
 		return false, err
 	}
 	if err := e.loadHooks(needed(header)); err != nil {
