@@ -3,14 +3,17 @@
 package escapes
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -56,6 +59,7 @@ type trial struct {
 	broken   bool   // there is no point in going on
 	through  bool   // the attack was not refused
 	skipped  string // what this kernel lacks
+	took     time.Duration
 }
 
 func (t *trial) fail(format string, args ...any) {
@@ -77,15 +81,27 @@ func TestEscapes(t *testing.T) {
 	if err := os.MkdirAll(ground, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { slowest(t, trials) })
+	began := time.Now()
+	step := func(what string) {
+		fmt.Printf("%s: %.0f s\n", what, time.Since(began).Seconds())
+		began = time.Now()
+	}
 	each(trials, withoutRule)
 	each(trials, ready)
+	step("all attacks without a rule")
 	enforce(t, trials)
+	step("loading the rules of all")
 	each(trials, underRule)
+	step("all attacks under the rules")
 	found := events(t)
 	release(t)
 	each(trials, unchanged)
+	step("what they left behind")
 	for _, x := range trials {
 		t.Run(x.attack.name, func(t *testing.T) {
+			began := time.Now()
+			defer func() { x.took += time.Since(began) }()
 			if x.alone == nil && !x.broken && !x.through {
 				x.judgeEvents(found)
 			}
@@ -129,8 +145,18 @@ func chosen(t *testing.T) []*trial {
 func each(trials []*trial, do func(*trial)) {
 	for _, x := range trials {
 		if !x.broken {
+			began := time.Now()
 			do(x)
+			x.took += time.Since(began)
 		}
+	}
+}
+
+// slowest tells which cases cost most, for whoever waits for them.
+func slowest(t *testing.T, trials []*trial) {
+	slices.SortFunc(trials, func(a, b *trial) int { return cmp.Compare(b.took, a.took) })
+	for _, x := range trials[:min(len(trials), 12)] {
+		t.Logf("%5.1f s %s", x.took.Seconds(), x.attack.name)
 	}
 }
 
