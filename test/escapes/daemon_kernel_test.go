@@ -29,8 +29,8 @@ const (
 	bpfReadOnly = 1 << 3
 )
 
-// named finds a map or program of HostArmor by its name and opens it by id.
-func named(next, open int, nameAt int, name string, flags uint32) (int, error) {
+// listed finds a map or program of HostArmor by its name and opens it by id.
+func listed(next, open int, nameAt int, name string, flags uint32) (int, error) {
 	for id := uint32(0); ; {
 		query := native(id, uint32(0), uint32(0))
 		if _, err := bpf(next, query); err != nil {
@@ -72,7 +72,7 @@ func named(next, open int, nameAt int, name string, flags uint32) (int, error) {
 const mapName, progName = 24, 64
 
 func mapByID(name string, flags uint32) (int, error) {
-	return named(bpfMapNext, bpfMapFD, mapName, name, flags)
+	return listed(bpfMapNext, bpfMapFD, mapName, name, flags)
 }
 
 // rewrite writes the first row of a map as it is.
@@ -109,51 +109,12 @@ func remountPins() error {
 
 func init() {
 	registerHarms(
-		harm{name: "pins-unlink", breaks: true, try: func(*ctx) error {
-			link, err := pin("v*/*/links/file_open")
-			if err != nil {
-				return err
-			}
-			return unix.Unlink(link)
-		}},
-		harm{name: "pins-rename", breaks: true, try: func(*ctx) error {
-			link, err := pin("v*/*/links/file_open")
-			if err != nil {
-				return err
-			}
-			return unix.Rename(link, link+"-away")
-		}},
-		harm{name: "pins-rename-directory", breaks: true, try: func(*ctx) error { return unix.Rename(pins, pins+"-away") }, mend: func() error {
-			return unix.Rename(pins+"-away", pins)
-		}},
-		harm{name: "pins-remove-all", breaks: true, try: func(*ctx) error { return os.RemoveAll(pins) }},
-		harm{name: "pins-add", breaks: true, try: func(*ctx) error {
-			if err := os.Mkdir(pins+"/v1-other", 0o700); err != nil {
-				return err
-			}
-			return os.Remove(pins + "/v1-other")
-		}},
-		harm{name: "pins-unmount", breaks: true, mend: remountPins, try: func(*ctx) error {
-			return unix.Unmount(bpffs, 0)
-		}},
-		harm{name: "pins-unmount-lazily", breaks: true, mend: remountPins, try: func(*ctx) error {
-			return unix.Unmount(bpffs, unix.MNT_DETACH)
-		}},
-
 		harm{name: "map-update", try: func(*ctx) error {
 			fd, err := mapByID("controls", 0)
 			if err != nil {
 				return err
 			}
 			return rewrite(fd)
-		}},
-		harm{name: "map-freeze", breaks: true, try: func(*ctx) error {
-			fd, err := mapByID("losses", 0)
-			if err != nil {
-				return err
-			}
-			_, err = bpf(bpfMapFreeze, native(uint32(fd)))
-			return at("freeze", err)
 		}},
 		harm{name: "map-by-pin", try: func(*ctx) error {
 			path, err := pin("v*/maps/controls")
@@ -185,7 +146,7 @@ func init() {
 		}},
 		harm{name: "program-run", try: func(*ctx) error {
 			// It adds to the word that says what is in force; here nothing.
-			fd, err := named(bpfProgNext, bpfProgFD, progName, "advance", 0)
+			fd, err := listed(bpfProgNext, bpfProgFD, progName, "advance", 0)
 			if err != nil {
 				return err
 			}
@@ -194,6 +155,46 @@ func init() {
 				uint32(0), uint32(0), uint32(len(argument)), uint32(0), uint64(ptr(&argument[0])), uint64(0)))
 			runtime.KeepAlive(argument)
 			return at("run", err)
+		}},
+		harm{name: "pins-add", try: func(*ctx) error {
+			if err := os.Mkdir(pins+"/v1-other", 0o700); err != nil {
+				return err
+			}
+			return os.Remove(pins + "/v1-other")
+		}},
+
+		// From here on nothing can be loaded until the service has made all anew.
+		harm{name: "map-freeze", breaks: true, try: func(*ctx) error {
+			fd, err := mapByID("losses", 0)
+			if err != nil {
+				return err
+			}
+			_, err = bpf(bpfMapFreeze, native(uint32(fd)))
+			return at("freeze", err)
+		}},
+		harm{name: "pins-unlink", breaks: true, try: func(*ctx) error {
+			link, err := pin("v*/*/links/file_open")
+			if err != nil {
+				return err
+			}
+			return unix.Unlink(link)
+		}},
+		harm{name: "pins-rename", breaks: true, try: func(*ctx) error {
+			link, err := pin("v*/*/links/path_rename")
+			if err != nil {
+				return err
+			}
+			return unix.Rename(link, link+"-away")
+		}},
+		harm{name: "pins-rename-directory", breaks: true, try: func(*ctx) error { return unix.Rename(pins, pins+"-away") }, mend: func() error {
+			return unix.Rename(pins+"-away", pins)
+		}},
+		harm{name: "pins-remove-all", breaks: true, try: func(*ctx) error { return os.RemoveAll(pins) }},
+		harm{name: "pins-unmount", breaks: true, mend: remountPins, try: func(*ctx) error {
+			return unix.Unmount(bpffs, 0)
+		}},
+		harm{name: "pins-unmount-lazily", breaks: true, mend: remountPins, try: func(*ctx) error {
+			return unix.Unmount(bpffs, unix.MNT_DETACH)
 		}},
 	)
 }

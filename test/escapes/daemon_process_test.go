@@ -24,9 +24,17 @@ func intoGroup(file, text string) func(*ctx) error {
 	}
 }
 
+func touchState(*ctx) error {
+	const path = "/var/lib/hostarmor/escapes"
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		return err
+	}
+	return os.Remove(path)
+}
+
 func init() {
 	kill := atDaemon("daemon-kill", func(pid int) error { return unix.Kill(pid, unix.SIGKILL) })
-	kill.breaks = true
+	kill.kills = true
 	stop := atDaemon("daemon-stop", func(pid int) error { return unix.Kill(pid, unix.SIGSTOP) })
 	stop.mend = func() error { return unix.Kill(daemonPID(), unix.SIGCONT) }
 	sigio := atDaemon("daemon-signal-by-pipe", func(pid int) error {
@@ -35,7 +43,7 @@ func init() {
 			return err
 		})
 	})
-	sigio.breaks = true
+	sigio.kills = true
 	registerHarms(
 		kill, stop, sigio,
 		atDaemon("daemon-tkill", func(pid int) error {
@@ -113,7 +121,7 @@ func init() {
 			}
 			return f.Close()
 		}},
-		harm{name: "daemon-group-kill", try: intoGroup("cgroup.kill", "1"), breaks: true},
+		harm{name: "daemon-group-kill", try: intoGroup("cgroup.kill", "1"), kills: true},
 		harm{name: "daemon-group-freeze", try: intoGroup("cgroup.freeze", "1"), mend: func() error { return intoGroup("cgroup.freeze", "0")(nil) }},
 		harm{name: "daemon-group-memory", try: intoGroup("memory.high", "max")},
 		harm{name: "daemon-group-pids", try: intoGroup("pids.max", "max")},
@@ -129,13 +137,7 @@ func init() {
 			}
 			return os.Rename(f.Name(), "/usr/sbin/hostarmord")
 		}},
-		harm{name: "daemon-state", try: func(*ctx) error {
-			const path = "/var/lib/hostarmor/escapes"
-			if err := os.WriteFile(path, nil, 0o600); err != nil {
-				return err
-			}
-			return os.Remove(path)
-		}},
+		harm{name: "daemon-state", try: touchState},
 		harm{name: "daemon-socket", try: func(*ctx) error {
 			const path = "/run/hostarmor/control.sock"
 			if err := os.Rename(path, path+".away"); err != nil {
