@@ -43,7 +43,7 @@ func init() {
 			return err
 		})
 	})
-	sigio.kills = true
+	sigio.kills, sigio.silent = true, true
 	registerHarms(
 		kill, stop, sigio,
 		atDaemon("daemon-tkill", func(pid int) error {

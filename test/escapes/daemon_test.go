@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hostarmor/hostarmor/daemon/status"
+	"github.com/hostarmor/hostarmor/test/escapes/catalogue"
 )
 
 const (
@@ -28,7 +30,7 @@ const (
 )
 
 // harm is an attack by root on HostArmor itself. It works without the
-// protection, and with it is refused, while enforcement goes on.
+// protection, and with it is refused and told, while enforcement goes on.
 type harm struct {
 	name string
 	want syscall.Errno // EPERM by default
@@ -42,6 +44,9 @@ type harm struct {
 	breaks bool
 	// kills: the daemon is gone.
 	kills bool
+	// silent: the refusal is no event, because the kernel asks on behalf of
+	// whoever is running.
+	silent bool
 }
 
 var harms []harm
@@ -62,6 +67,7 @@ var harmed struct {
 	sync.Once
 	free, guarded map[string]error
 	aftermath     map[string]string // how the service was after a refusal, "" = as before
+	told          []record
 }
 
 // judge says what came of a harm.
@@ -86,6 +92,50 @@ func (h *harm) judge(t *testing.T) {
 	if is := harmed.aftermath[h.name]; is != "" {
 		t.Error(is)
 	}
+	if err != nil && !h.silent {
+		mustBeTold(t, harmed.told, h.name)
+	}
+}
+
+// mustBeTold: the journal says who was refused what, and which hook asked.
+func mustBeTold(t *testing.T, told []record, name string) {
+	t.Helper()
+	var others []string
+	for _, r := range told {
+		if r.get("HOSTARMOR_COMM") != comm(name) {
+			continue
+		}
+		if r.get("HOSTARMOR_ACTION") == "block" && slices.Contains(caseOf(name).Hooks, r.get("HOSTARMOR_HOOK")) {
+			return
+		}
+		others = append(others, r.get("HOSTARMOR_ACTION")+" by "+r.get("HOSTARMOR_HOOK"))
+	}
+	t.Errorf("the journal has no record of kind tamper by one of %q; of this command there is %q", caseOf(name).Hooks, others)
+}
+
+func caseOf(name string) catalogue.Case {
+	for _, c := range catalogue.Cases() {
+		if c.Name == name {
+			return c
+		}
+	}
+	panic(name)
+}
+
+// tamperings are the records of refusals by HostArmor's own protection, once
+// one is there that comes after all others.
+func tamperings(t *testing.T) []record {
+	t.Helper()
+	last := newCtx("last-refusal")
+	var told []record
+	if err := (actor{}).spawn("last", last); !errors.Is(err, unix.EPERM) {
+		t.Fatalf("writing into the daemon's state: %v, want EPERM", err)
+	}
+	eventually(t, "the last refusal is told", func() bool {
+		told = journal(t, "HOSTARMOR_EVENT=tamper")
+		return slices.ContainsFunc(told, func(r record) bool { return r.get("HOSTARMOR_COMM") == comm(last.name) })
+	})
+	return told
 }
 
 // tryHarms fills harmed.
@@ -151,6 +201,7 @@ func tryHarms(t *testing.T) {
 			anew(t)
 		}
 	}
+	harmed.told = tamperings(t)
 }
 
 // anew has the service make all that it keeps in the kernel again.
