@@ -12,7 +12,7 @@ import (
 
 // events are HostArmor's records, once that of the last refusal is among them:
 // they are written in order.
-func events(t *testing.T) []record {
+func events(t *testing.T, canary string) []record {
 	t.Helper()
 	if fd, err := unix.Open(canary, unix.O_WRONLY, 0); err == nil {
 		unix.Close(fd)
