@@ -31,9 +31,12 @@ const (
 
 // listed finds a map or program of HostArmor by its name and opens it by id.
 func listed(next, open int, nameAt int, name string, flags uint32) (int, error) {
+	var refused error // one that may be it
 	for id := uint32(0); ; {
 		query := native(id, uint32(0), uint32(0))
-		if _, err := bpf(next, query); err != nil {
+		if _, err := bpf(next, query); err != nil && refused != nil {
+			return -1, refused
+		} else if err != nil {
 			return -1, fmt.Errorf("no %s is listed: %v", name, err)
 		}
 		id = binary.LittleEndian.Uint32(query[4:])
@@ -47,7 +50,8 @@ func listed(next, open int, nameAt int, name string, flags uint32) (int, error) 
 			continue
 		}
 		if err != nil {
-			return -1, at("open it to read its name", err)
+			refused = at("open it to read its name", err)
+			continue
 		}
 		info := make([]byte, 256)
 		_, err = bpf(bpfInfo, native(uint32(fd), uint32(len(info)), uint64(ptr(&info[0]))))
@@ -107,6 +111,34 @@ func remountPins() error {
 	return unix.Mount("bpf", bpffs, "bpf", 0, "mode=700")
 }
 
+// replaceFunction loads a program onto one of HostArmor's. It is no such function,
+// so what is not refused before is refused by the verifier.
+func replaceFunction(*ctx) error {
+	const (
+		load, extension = 5, 28
+		anyFunction     = 1 // of the types that the program on which it goes describes
+	)
+	onto, err := listed(bpfProgNext, bpfProgFD, progName, "file_open", 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(onto)
+	instructions := []uint64{0xb7, 0x95} // r0 = 0; exit
+	license := []byte("GPL\x00")
+	_, err = bpf(load, native(
+		uint32(extension), uint32(len(instructions)), uint64(ptr(&instructions[0])), uint64(ptr(&license[0])),
+		[44]byte{}, // log, flags, name, interface
+		uint32(0),  // expected_attach_type
+		[36]byte{}, // BTF
+		uint32(anyFunction), uint32(onto)))
+	runtime.KeepAlive(instructions)
+	runtime.KeepAlive(license)
+	if errors.Is(err, unix.EINVAL) {
+		return nil
+	}
+	return at("load", err)
+}
+
 func init() {
 	registerHarms(
 		harm{name: "map-update", try: func(*ctx) error {
@@ -156,6 +188,7 @@ func init() {
 			runtime.KeepAlive(argument)
 			return at("run", err)
 		}},
+		harm{name: "program-replace", try: replaceFunction},
 		harm{name: "pins-add", try: func(*ctx) error {
 			if err := os.Mkdir(pins+"/v1-other", 0o700); err != nil {
 				return err

@@ -231,27 +231,29 @@ int BPF_PROG(bpf_prog, struct bpf_prog *prog)
 #define BPF_PROG_TYPE_EXT_NUMBER 28
 
 /* A program that replaces a function of ours. */
-static __noinline int judge_load(struct bpf_prog_aux *aux, __u32 type, __u32 hook)
+static __noinline int judge_load(struct bpf_prog_aux *aux, bool replaces, __u32 hook)
 {
 	struct bpf_prog *onto = BPF_CORE_READ(aux, dst_prog);
 
-	if (type != BPF_PROG_TYPE_EXT_NUMBER || !onto ||
-	    !guarded(&guarded_programs, BPF_CORE_READ(onto, aux, id)))
+	if (!replaces || !onto || !guarded(&guarded_programs, BPF_CORE_READ(onto, aux, id)))
 		return 0;
 	return tamper(0, hook, 0);
 }
 
-/* Until 6.8. */
+/* Until 6.8. The type is not set yet. Of what is loaded onto another program
+ * only this type has no attach type, and one that watches must have one. */
 SEC("lsm/bpf_prog_alloc_security")
 int BPF_PROG(bpf_prog_alloc_security, struct bpf_prog_aux *aux)
 {
-	return judge_load(aux, BPF_CORE_READ(aux, prog, type), HOOK_bpf_prog_alloc_security);
+	return judge_load(aux, !BPF_CORE_READ(aux, prog, expected_attach_type),
+			  HOOK_bpf_prog_alloc_security);
 }
 
 SEC("lsm/bpf_prog_load")
 int BPF_PROG(bpf_prog_load, struct bpf_prog *prog)
 {
-	return judge_load(prog->aux, BPF_CORE_READ(prog, type), HOOK_bpf_prog_load);
+	return judge_load(prog->aux, BPF_CORE_READ(prog, type) == BPF_PROG_TYPE_EXT_NUMBER,
+			  HOOK_bpf_prog_load);
 }
 
 #define LINK_CREATE 28

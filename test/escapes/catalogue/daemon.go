@@ -59,6 +59,7 @@ var kernel = []Case{
 	daemon("map-by-pin", "Opens a map by its pin and changes it.", guardedMaps, "bpf_map"),
 	daemon("map-events-swallowed", "Maps the ring of events writable and says that it was read.", guardedMaps, "bpf_map"),
 	daemon("program-run", "Runs the program that says what is in force.", "What it changes is changed for the daemon only.", "bpf_prog"),
+	daemon("program-replace", "Loads a program that replaces a function of one of HostArmor's.", "Its programs stay as they are.", "bpf_prog_alloc_security", "bpf_prog_load"),
 }
 
 const locked = "With policies = true under [protect], policy files change after hostarmor unlock only."
