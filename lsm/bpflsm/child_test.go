@@ -115,6 +115,10 @@ func doOne(op string, a []string) error {
 	switch op {
 	case "read":
 		return open(a[0], unix.O_RDONLY)
+	case "join": // a cgroup
+		return os.WriteFile(a[0]+"/cgroup.procs", []byte("0"), 0)
+	case "inside": // a cgroup, a script
+		return within(a[0], strings.Join(a[1:], " "))
 	case "write":
 		return open(a[0], unix.O_WRONLY)
 	case "append":
@@ -267,8 +271,28 @@ var server = sync.OnceValue(func() func(string) (syscall.Errno, error) {
 	}
 })
 
+// within runs a script in a child that begins its life in a cgroup; commas end
+// its accesses.
+func within(cgroup, script string) error {
+	dir, err := os.Open(cgroup)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	c := exec.Command("/proc/self/exe")
+	c.Env = append(os.Environ(), childVariable+"="+strings.ReplaceAll(script, ",", ";"))
+	c.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd())}
+	var exit *exec.ExitError
+	if err := c.Run(); errors.As(err, &exit) && exit.ExitCode() > 0 {
+		return syscall.Errno(exit.ExitCode())
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
 // ofItsOwn are the accesses that change the process that makes them.
-var ofItsOwn = regexp.MustCompile(`(^|[;-])(chroot|unshare|setuid|exec|spawn|map|opath)\b`)
+var ofItsOwn = regexp.MustCompile(`(^|[;-])(join|inside|chroot|unshare|setuid|exec|spawn|map|opath)\b`)
 
 // attempt runs the script in a fresh child, `program` instead of this binary
 // where it is given, and returns the last access's errno.

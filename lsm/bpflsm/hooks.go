@@ -11,9 +11,8 @@ import (
 // them: the probe, the attach list and the threat model are made from it.
 type hook struct {
 	name      string // of the program, and of the LSM hook unless target is set
-	target    string // the traced kernel function or tracepoint, for what is not an LSM hook
+	target    string // the traced kernel function, for what is not an LSM hook
 	exit      bool   // traced at its end
-	point     bool   // target is a tracepoint
 	kinds     []lsm.Kind
 	acts      []hostpolicy.Operation
 	flags     uint32 // needed by a generation that has any of them
@@ -88,7 +87,7 @@ var hooks = []hook{
 		judges: "a descriptor received over a socket, or taken from another process"},
 	{name: "sb_delete", always: true, since: "6.1", judges: "that nothing is believed of a file system that is gone"},
 	{name: "task_alloc", acts: tamper, flags: generationPrograms | generationUnits, since: "6.1", sleepable: "6.1", judges: "what a child inherits"},
-	{name: "cgroup_moved", target: "cgroup_attach_task", point: true, acts: tamper, flags: generationUnits, since: "6.1", judges: "who moves a process between cgroups"},
+	{name: "cgroup_moved", target: "cgroup_attach_task", acts: tamper, flags: generationUnits, since: "6.1", judges: "who moves a process between cgroups"},
 	{name: "rename_begin", target: "vfs_rename", always: true, since: "6.1", judges: "that nothing cached is believed while a directory moves"},
 	{name: "rename_end", target: "vfs_rename", exit: true, always: true, since: "6.1", judges: "that nothing cached before it is believed afterwards"},
 }
@@ -96,7 +95,7 @@ var hooks = []hook{
 // Hook describes one place where the kernel asks, for the documents.
 type Hook struct {
 	Name   string
-	Traced string // the kernel function or tracepoint, for what is no LSM hook
+	Traced string // the kernel function, for what is no LSM hook
 	Since  string // the first kernel that has it in this form
 	Before string // the hook that judges the same on kernels that lack it, "" = none
 	Judges string

@@ -55,7 +55,7 @@ func (e *Engine) Probe() (lsm.Support, error) {
 	}
 	for _, h := range hooks {
 		target := h.kernelName()
-		if err := h.in(kernel); err == nil || h.before != "" && errors.Is(err, btf.ErrNotFound) {
+		if err := hasFunc(kernel, h.kernelName()); err == nil || h.before != "" && errors.Is(err, btf.ErrNotFound) {
 			continue
 		} else if !errors.Is(err, btf.ErrNotFound) {
 			return s, err
@@ -73,18 +73,6 @@ func (e *Engine) Probe() (lsm.Support, error) {
 	return s, nil
 }
 
-// in looks for the hook in a kernel's types.
-func (h *hook) in(kernel *btf.Spec) error {
-	if !h.point {
-		return hasFunc(kernel, h.kernelName())
-	}
-	var t *btf.Typedef
-	if err := kernel.TypeByName("btf_trace_"+h.target, &t); err != nil {
-		return fmt.Errorf("look for the tracepoint %s in the kernel's types: %w", h.target, err)
-	}
-	return nil
-}
-
 // without lists the hooks that this kernel lacks. Their programs cannot be
 // loaded.
 func without() (map[string]bool, error) {
@@ -95,7 +83,7 @@ func without() (map[string]bool, error) {
 	missing := map[string]bool{probeParent: true}
 	for i := range hooks {
 		h := &hooks[i]
-		if err := h.in(kernel); errors.Is(err, btf.ErrNotFound) {
+		if err := hasFunc(kernel, h.kernelName()); errors.Is(err, btf.ErrNotFound) {
 			missing[h.name] = true
 		} else if err != nil {
 			return nil, err

@@ -41,6 +41,8 @@ type attack struct {
 	// exists is the first kernel that has what the attack uses, "" = all. An
 	// older one has to say so: ENOSYS, EINVAL or EOPNOTSUPP.
 	exists string
+	// refused is the first kernel that may refuse it to everybody, with EIO.
+	refused string
 
 	want  syscall.Errno // EACCES by default; not looked at where the case is open
 	as    actor         // who runs try and fine; root on the host by default

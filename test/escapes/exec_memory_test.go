@@ -157,7 +157,7 @@ func init() {
 		anonymous("memory-implied-executable", func(*ctx) error {
 			return impliedExec(func() error { return mapping(-1, unix.MAP_PRIVATE|unix.MAP_ANON, rw, 0) })
 		}),
-		anonymous("memory-by-proc-mem", func(c *ctx) error {
+		until("7.2", anonymous("memory-by-proc-mem", func(c *ctx) error {
 			// A page of this program's own, mapped from its file and never
 			// writable: the kernel writes where the process cannot.
 			f, err := os.Open(self)
@@ -180,8 +180,14 @@ func init() {
 				return fmt.Errorf("the code has not arrived")
 			}
 			return runs(m)
-		}),
+		})),
 	)
+}
+
+// until is an attack that kernels from one on may refuse to everybody.
+func until(kernel string, a attack) attack {
+	a.refused = kernel
+	return a
 }
 
 // firstOf is where a mapping of this process begins.

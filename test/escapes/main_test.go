@@ -189,6 +189,10 @@ func withoutRule(x *trial) {
 		x.abort("this kernel should not have it, but: %v", err)
 		return
 	}
+	if e, ok := errno(err); ok && e == unix.EIO && x.refused != "" && atLeast(x.refused) {
+		x.skipped, x.broken = fmt.Sprintf("this kernel refuses it to everybody: %v", err), true
+		return
+	}
 	if err != nil {
 		x.abort("it does not even work without the rule: %v", err)
 		return

@@ -15,6 +15,7 @@ type machine struct {
 	drives         []drive
 	cpus, memoryMB int
 	icount         bool
+	cx16           bool // the kernel needs cmpxchg16b
 }
 
 // drive is a virtio disk; the guest finds it by its serial.
@@ -32,14 +33,18 @@ func qemuArgs(m machine) []string {
 		"-machine", "q35,vmport=off,i8042=off,usb=off",
 		"-m", strconv.Itoa(m.memoryMB), "-smp", strconv.Itoa(m.cpus),
 	}
-	// Without -cx16, TCG with one vCPU crashes 6.12 in cmpxchg16b.
+	cpu := "max,la57=off"
+	if !m.cx16 {
+		// TCG with one vCPU crashes 6.12 in cmpxchg16b.
+		cpu += ",-cx16"
+	}
 	if m.icount {
-		args = append(args, "-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-cpu", "max,la57=off,-cx16,-erms,-fsrm")
+		args = append(args, "-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-cpu", cpu+",-erms,-fsrm")
 	} else {
 		// One thread for all CPUs: with more, QEMU 7.2 now and then runs an
 		// int3 of the kernel's text patching after it was replaced, and
 		// every attached or detached hook is such a patch.
-		args = append(args, "-accel", "tcg,thread=single,tb-size=512", "-cpu", "max,la57=off,-cx16")
+		args = append(args, "-accel", "tcg,thread=single,tb-size=512", "-cpu", cpu)
 	}
 	args = append(args,
 		"-kernel", m.kernel, "-initrd", m.initrd, "-append", m.cmdline,

@@ -29,6 +29,11 @@ func TestQEMUArgs(t *testing.T) {
 	if strings.Contains(args, "net") {
 		t.Errorf("the guest has a network: %s", args)
 	}
+	m.cx16 = true
+	if args := strings.Join(qemuArgs(m), " "); !strings.Contains(args, "-cpu max,la57=off ") {
+		t.Errorf("no cmpxchg16b: %s", args)
+	}
+	m.cx16 = false
 	m.icount, m.cpus = true, 1
 	args = strings.Join(qemuArgs(m), " ")
 	for _, want := range []string{"-accel tcg,thread=single", "-icount shift=0,sleep=off", "-smp 1", "-cpu max,la57=off,-cx16,-erms,-fsrm"} {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -60,6 +61,11 @@ func Run(ctx context.Context, job Job) (Result, error) {
 	return r.boot(ctx, m)
 }
 
+// needsCX16 reports whether a kernel has BPF programs allocate without locks,
+// which it does by cmpxchg16b and not at all without: no task or inode would
+// have storage.
+func needsCX16(kernel string) bool { return !slices.Contains([]string{"5.10", "6.1", "6.12"}, kernel) }
+
 // prepare makes the files that the guest boots from.
 func (r *run) prepare(ctx context.Context) (machine, error) {
 	j := r.job
@@ -70,7 +76,7 @@ func (r *run) prepare(ctx context.Context) (machine, error) {
 	m := machine{
 		kernel: k.image(), initrd: r.path("initrd"), cmdline: commandLine(j),
 		console: r.path("console.log"), out: r.path("out"), result: r.path("result"),
-		cpus: j.CPUs, memoryMB: j.MemoryMB, icount: j.ICount,
+		cpus: j.CPUs, memoryMB: j.MemoryMB, icount: j.ICount, cx16: needsCX16(j.Kernel),
 		drives: []drive{
 			{serial: "job", file: r.path("job.tar"), format: "raw", readonly: true},
 			{serial: "modules", file: k.moduleImage(), format: "raw", readonly: true},

@@ -341,7 +341,8 @@ int BPF_PROG(task_alloc, struct task_struct *child)
 		return 0;
 	inherited = bpf_task_storage_get(&subjects, child, s, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!inherited)
-		return 0;
+		/* What confines it could not be kept, so that it could leave. */
+		return s->held || who.workload ? -ENOMEM : 0;
 	inherited->renames = 0;
 	inherited->moved_to = 0;
 	inherited->forked_by = parent->tgid == 1	   ? MOVER_INIT :
@@ -350,34 +351,29 @@ int BPF_PROG(task_alloc, struct task_struct *child)
 	return 0;
 }
 
-/* Who moves a task between cgroups decides whether its unit lets it go. */
-SEC("tp_btf/cgroup_attach_task")
-int BPF_PROG(cgroup_moved, struct cgroup *to, const char *path, struct task_struct *task)
+/* Who moves a task between cgroups decides whether its unit lets it go. Before the
+ * move: who moves itself is still where its unit confines it. */
+SEC("fentry/cgroup_attach_task")
+int BPF_PROG(cgroup_moved, struct cgroup *to, struct task_struct *task)
 {
 	struct task_struct *mover = bpf_get_current_task_btf();
-	struct subject *s, *m;
 	struct generation *g = in_force();
+	struct subject *s;
 	__u8 by = MOVER_FREE;
 
-	if (!g)
+	/* Units are cgroups of version 2. */
+	if (!g || to->root != mover->cgroups->dfl_cgrp->root)
 		return 0;
 	if (mover->tgid == 1) {
 		by = MOVER_INIT;
-	} else if (g->units) {
-		m = bpf_task_storage_get(&subjects, mover, 0, 0);
-		if (m && m->generation == g->id) {
-			by = m->held || m->now.workload ? MOVER_CONFINED : MOVER_FREE;
-		} else {
-			__u32 workload = cgroup_walk(number(mover->cgroups->dfl_cgrp), SLOT(g),
-						     g->units, THE_WORKLOAD);
-
-			by = workload || (m && m->held) ? MOVER_CONFINED : MOVER_FREE;
-		}
+	} else if (g->units && confined(mover, g)) {
+		by = MOVER_CONFINED;
+		confined(task, g);
 	}
 	s = bpf_task_storage_get(&subjects, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (s) {
 		s->moved_by = by;
-		s->moved_to = BPF_CORE_READ(to, kn, id);
+		s->moved_to = to->kn->id;
 	}
 	return 0;
 }

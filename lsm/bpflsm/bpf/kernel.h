@@ -184,9 +184,12 @@ struct kernfs_node___renamed {
 	struct kernfs_node *__parent;
 };
 
+struct cgroup_root;
+
 struct cgroup {
 	int level;
 	struct kernfs_node *kn;
+	struct cgroup_root *root;
 	struct cgroup *ancestors[];
 };
 
@@ -236,6 +239,7 @@ struct iattr {
 #define DCACHE_OP_REVALIDATE 0x4
 #define DCACHE_DISCONNECTED 0x20
 #define EPERM 1
+#define ENOMEM 12
 #define EACCES 13
 #define ENOSYS 38
 #define S_IFREG 0100000

@@ -333,6 +333,52 @@ static __always_inline __u32 mover_of(struct task_struct *task, struct subject *
 	return s->forked_by;
 }
 
+/* Keeps a task where it was confined, if it was not let go. A thread that was
+ * not looked at there is confined as its process was. */
+static __always_inline void hold(struct task_struct *task, struct subject *s, __u64 cgroup)
+{
+	struct task_struct *leader = task->group_leader;
+	struct subject *l;
+
+	if (!s->now.cgroup || s->now.cgroup == cgroup)
+		return;
+	if (mover_of(task, s, cgroup) != MOVER_CONFINED) {
+		s->held = 0;
+		return;
+	}
+	s->held |= s->now.workload != 0;
+	if (s->held || !leader || leader == task)
+		return;
+	l = bpf_task_storage_get(&subjects, leader, 0, 0);
+	if (l && l->moved_to == cgroup && (l->held || l->now.workload)) {
+		__builtin_memcpy(s->home, l->home, sizeof(s->home));
+		s->home_levels = l->home_levels;
+		s->home_unit = l->home_unit;
+		s->held = 1;
+	}
+}
+
+/* Whether a unit's policy confines a task, where it is now. All else of its
+ * identity is found when it is needed. */
+static __noinline bool confined(struct task_struct *task, struct generation *g)
+{
+	struct subject *s = bpf_task_storage_get(&subjects, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	__u64 cgroup = task->cgroups->dfl_cgrp->kn->id;
+	struct identity who = {};
+
+	if (!s)
+		return cgroup_walk(number(task->cgroups->dfl_cgrp), SLOT(g), g->units, THE_WORKLOAD);
+	if (s->generation != g->id || s->now.cgroup != cgroup) {
+		s->generation = 0;
+		hold(task, s, cgroup);
+		find_unit(task, g, s, &who);
+		s->now.cgroup = cgroup;
+		s->now.workload = who.workload;
+		s->now.unit = who.unit;
+	}
+	return s->held || s->now.workload;
+}
+
 static __noinline void find_role(struct generation *g, struct identity *s)
 {
 	struct role_key key = {.workload = s->workload, .user = s->user, .program = s->program};
@@ -417,11 +463,8 @@ static __always_inline void find_identity(struct task_struct *task, bool own, st
 	who->uid = cred->uid.val;
 	who->euid = cred->euid.val;
 	who->cgroup = task->cgroups->dfl_cgrp->kn->id;
-	if (s && own && s->now.cgroup && s->now.cgroup != who->cgroup) {
-		__u32 by = mover_of(task, s, who->cgroup);
-
-		s->held = (s->now.workload || s->held) && by == MOVER_CONFINED;
-	}
+	if (s && own)
+		hold(task, s, who->cgroup);
 	who->program = 0;
 	who->user = 0;
 	who->workload = 0;
