@@ -180,6 +180,9 @@ func init() {
 		deep("long-path", repeat(strings.Repeat("p", 250), 20)),
 		func() attack {
 			a := deep("deeper-than-the-walk", repeat("d", 4200))
+			a.cleanup = func(c *ctx) error {
+				return errors.Join(halve(c.vault, repeat("d", most)), halve(c.path("open"), repeat("d", most)))
+			}
 			a.event, a.unnamed = unjudgedEvent, "/d/d/d"
 			// No file so deep can be named. Others can.
 			a.fine = func(c *ctx) error {
@@ -210,7 +213,6 @@ func (c *ctx) readHandle(handle unix.FileHandle) error {
 // the engine cannot find is refused to whom any rule refuses to write, and
 // HostArmor's own refuse everybody: so what is deeper is made in two pieces.
 func plant(c *ctx, root string, components []string) error {
-	const most = 2100
 	if len(components) <= most {
 		dir, err := dig(root, components)
 		if err != nil {
@@ -237,6 +239,26 @@ func plant(c *ctx, root string, components []string) error {
 	}
 	err = unix.Renameat(unix.AT_FDCWD, filepath.Join(piece, lower[0]), dir, lower[0])
 	return errors.Join(at("put the pieces together", err), unix.Close(dir), os.Remove(piece))
+}
+
+// most is how long a piece is.
+const most = 2100
+
+// halve takes the pieces apart again, for the same reason.
+func halve(root string, upper []string) error {
+	dir, err := descend(root, upper)
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(dir)
+	err = unix.Renameat(dir, upper[0], unix.AT_FDCWD, root+"-piece")
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	return at("take the pieces apart", err)
 }
 
 // dig makes nested directories and opens the last.
