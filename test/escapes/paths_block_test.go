@@ -197,6 +197,16 @@ func rootNode(path string) error {
 	return unix.Mknod(path, unix.S_IFBLK|0o600, int(s.Dev))
 }
 
+// forgetCached writes a device's cache back and drops what nobody uses of it.
+func forgetCached(device string) error {
+	fd, err := unix.Open(device, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return at("open "+device, err)
+	}
+	defer unix.Close(fd)
+	return at("BLKFLSBUF", unix.IoctlSetInt(fd, unix.BLKFLSBUF, 0))
+}
+
 // locate keeps where on the device the secret lies. Before the rule it can be
 // read there: where the device's cache still holds what lay there before, the
 // secret moves on to another block.
@@ -212,6 +222,9 @@ func locate(c *ctx) error {
 	for i := range 100 {
 		offset, err := onDevice(c.target)
 		if err != nil {
+			return err
+		}
+		if err := forgetCached(device); err != nil {
 			return err
 		}
 		if c.readDevice(device, offset) == nil {
